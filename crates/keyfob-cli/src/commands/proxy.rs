@@ -58,10 +58,13 @@ impl ProxyCommand {
         running.show_hints();
         loop {
             match signals.next().await {
-                Event::Reload => self.reload(&mut running).await,
-                Event::End(exit) => {
-                    return running.stop(signals, exit).await;
-                }
+                // A reload that a signal ends has changed nothing yet.
+                Event::Reload => tokio::select! {
+                    biased;
+                    exit = signals.end() => return running.stop(signals, exit).await,
+                    () = self.reload(&mut running) => {}
+                },
+                Event::End(exit) => return running.stop(signals, exit).await,
             }
         }
     }

@@ -24,6 +24,8 @@ mod profile_add;
 mod profiles;
 mod proxy;
 mod proxy_admission;
+mod proxy_places;
+mod proxy_records;
 mod proxy_reload;
 mod proxy_service;
 mod proxy_start;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::thread;
+use std::time::Duration;
 
 use keyfob_testkit::{Expect, ScriptedResponse, Server};
 use rustix::process::Signal;
@@ -154,8 +155,106 @@ fn p7_a_reload_begins_a_new_file_of_the_log() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+#[test]
+fn p7_requests_at_a_removed_listener_end_before_the_proxy_does() {
+    let (server, gate) = gated();
+    let folder = folder();
+    let [old, new] = ["old.sock", "new.sock"].map(|name| folder.path().join(name));
+    let config = |socket: &std::path::Path| {
+        let table = format!("[proxy.routes.api]\nsocket = \"{}\"\n", socket.display());
+        profile(&server) + &table
+    };
+    let proxy = Proxy::start_in(folder, &[], &config(&old), |keyfob| keyfob);
+    let response = thread::scope(|scope| {
+        let connect = || UnixStream::connect(&old).expect("it listens");
+        let request = scope.spawn(move || ask(connect(), &get("/slow", "")));
+        server.wait_for_calls(1, TIMEOUT);
+        proxy.rewrite(&config(&new));
+        reload(&proxy, 1);
+        proxy.send(Signal::TERM);
+        wait_until("it accepts no more", || UnixStream::connect(&new).err());
+        // A proxy that does not wait ends in this time.
+        thread::sleep(Duration::from_millis(300));
+        gate.open();
+        request.join().expect("the request ends")
+    });
+    assert_eq!(response.body(), "late", "{response:?}");
+    assert_eq!(proxy.ended().code, 0);
+}
+
+#[test]
+fn p7_a_second_signal_cuts_off_requests_at_a_removed_listener() {
+    let (server, _gate) = gated();
+    let folder = folder();
+    let [old, new] = ["old.sock", "new.sock"].map(|name| folder.path().join(name));
+    let config = |socket: &std::path::Path| {
+        let table = format!("[proxy.routes.api]\nsocket = \"{}\"\n", socket.display());
+        profile(&server) + &table
+    };
+    let proxy = Proxy::start_in(folder, &[], &config(&old), |keyfob| keyfob);
+    let done = thread::scope(|scope| {
+        let connect = || UnixStream::connect(&old).expect("it listens");
+        let request = scope.spawn(move || ask(connect(), &get("/slow", "")));
+        server.wait_for_calls(1, TIMEOUT);
+        proxy.rewrite(&config(&new));
+        reload(&proxy, 1);
+        proxy.send(Signal::TERM);
+        wait_until("it accepts no more", || UnixStream::connect(&new).err());
+        proxy.send(Signal::INT);
+        let done = proxy.ended();
+        assert_eq!(request.join().expect("the request ends").0, "");
+        done
+    });
+    assert_eq!(done.code, 130, "{done:?}");
+}
+
+#[test]
+fn p7_a_signal_ends_the_proxy_during_a_reload() {
+    let server = upstream();
+    let folder = folder();
+    let began = folder.path().join("began");
+    let script = folder.path().join("token.sh");
+    let text = format!("touch '{}'\nexec sleep 600\n", began.display());
+    fs::write(&script, text).expect("the folder is ours");
+    let slow = format!("command:sh {}", script.display());
+    let proxy = Proxy::start_in(folder, &["api"], &profile(&server), |keyfob| keyfob);
+    proxy.rewrite(&profile(&server).replace("env:TOKEN", &slow));
+    proxy.send(Signal::HUP);
+    wait_until("the new token is fetched", || began.exists().then_some(()));
+    proxy.send(Signal::TERM);
+    let done = proxy.ended();
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(!done.stderr.contains("was read again"), "{done:?}");
+}
+
+#[test]
+fn p7_a_second_reload_follows_the_one_in_progress() {
+    let server = upstream();
+    let folder = folder();
+    let began = folder.path().join("began");
+    let go_on = folder.path().join("go-on");
+    let script = folder.path().join("token.sh");
+    let text = format!(
+        "touch '{}'\nuntil test -e '{}'; do sleep 0.05; done\necho t0ken\n",
+        began.display(),
+        go_on.display()
+    );
+    fs::write(&script, text).expect("the folder is ours");
+    let slow = format!("command:sh {}", script.display());
+    let proxy = Proxy::start_in(folder, &["api"], &profile(&server), |keyfob| keyfob);
+    proxy.rewrite(&profile(&server).replace("env:TOKEN", &slow));
+    proxy.send(Signal::HUP);
+    wait_until("the new token is fetched", || began.exists().then_some(()));
+    proxy.send(Signal::HUP);
+    fs::write(&go_on, "").expect("the folder is ours");
+    wait_until("the file is read twice", || {
+        let reports = proxy.stderr().matches("was read again").count();
+        (reports == 2).then_some(())
+    });
+}
+
 /// Reloads, for this time.
-fn reload(proxy: &Proxy, time: usize) {
+pub(crate) fn reload(proxy: &Proxy, time: usize) {
     proxy.send(Signal::HUP);
     wait_until("the file is read again", || {
         let reports = proxy.stderr().matches("was read again").count();

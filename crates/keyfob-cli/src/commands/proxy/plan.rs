@@ -188,6 +188,18 @@ fn routes(
             route.paths.clone_from(&options.allow_path);
         }
     }
+    if options.socket.is_some() || options.listen.is_some() {
+        let has_own = |route: &RouteSettings| route.place != ProxyPlace::default();
+        if let [name] = names.as_slice() {
+            let route = routes.get_mut(*name).expect("it was named");
+            route.place = ProxyPlace::default();
+        } else if routes.values().all(has_own) {
+            return Err(CliError::usage(format!(
+                "no route would use the address of --socket or --listen, because each has its own in {}; name one route, or leave the option out",
+                profiles.file()
+            )));
+        }
+    }
     Ok(routes)
 }
 

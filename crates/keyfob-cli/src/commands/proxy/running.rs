@@ -9,6 +9,8 @@ use keyfob::proxy::{
     ReverseServer, Server, StatusPages, StatusRules, Stop, Stopping,
 };
 
+use tokio::task::JoinHandle;
+
 use crate::commands::proxy::bound::{Bound, bind, bind_all, inherited};
 use crate::commands::proxy::hints::Hints;
 use crate::commands::proxy::log::open_log;
@@ -26,6 +28,8 @@ pub(super) struct Running {
     plan: Plan,
     /// By the address in the plan, whose port may be 0.
     active: BTreeMap<ListenAddress, Active>,
+    /// Listeners that a reload has removed, and whose requests may not have ended.
+    leaving: Vec<Leaving>,
     status: Option<ActiveStatus>,
     /// The client whose secret was made at the start, if the plan has none.
     generated: Option<Arc<ClientSecrets>>,
@@ -46,7 +50,15 @@ struct Active {
     stop: Arc<Stop>,
 }
 
+/// A listener that accepts no more.
+struct Leaving {
+    stop: Arc<Stop>,
+    /// Waits for its requests, and returns whether they have ended by themselves.
+    drained: JoinHandle<bool>,
+}
+
 struct ActiveStatus {
+    /// `None` for a socket from systemd, which stays.
     planned: Option<ListenAddress>,
     address: ListenAddress,
     pages: Arc<StatusPages>,
@@ -71,6 +83,7 @@ impl Running {
             log: open_log(plan.access_log.as_deref())?,
             generated: None,
             active: BTreeMap::new(),
+            leaving: Vec::new(),
             status: None,
             metrics: Arc::default(),
             ending: Stop::new(),
@@ -157,8 +170,12 @@ impl Running {
             _ => &self.plan.clients,
         };
         let admission = admission.clone().clients(Arc::clone(clients));
+        let routes = &self.plan.proxy;
         Ok(ReverseRules {
-            proxy: self.plan.proxy.clone(),
+            proxy: match choice {
+                RouteChoice::All => routes.only(|name| self.plan.is_shared(name)),
+                RouteChoice::One(_) => routes.clone(),
+            },
             admission: self.plan.admission(admission)?,
             arrival: match choice {
                 RouteChoice::All => Arrival::by_path(),
@@ -194,16 +211,11 @@ impl Running {
                 "a TCP address needs a secret of its clients; add `clients` to [proxy]",
             ));
         }
-        let now = self
-            .status
-            .as_ref()
-            .and_then(|status| status.planned.clone());
-        let status = match plan
-            .status_address()
-            .filter(|address| Some(address) != now.as_ref())
-        {
-            Some(address) => Some((Some(address.clone()), bind(&plan, &address)?)),
-            None => None,
+        let status = match plan.status_address() {
+            Some(address) if !self.keeps_status(&address) => {
+                Some((Some(address.clone()), bind(&plan, &address)?))
+            }
+            _ => None,
         };
         let log = open_log(plan.access_log.as_deref())?;
         // The tokens are there before the first request needs them.
@@ -219,25 +231,38 @@ impl Running {
         for bound in bound {
             self.serve(bound, false)?;
         }
-        match (status, &self.status) {
-            (Some((planned, listener)), _) => self.serve_status(planned, listener)?,
-            (None, Some(status)) => status.pages.replace(self.status_rules(&status.admission)?),
-            (None, None) => {}
+        if let Some((planned, listener)) = status {
+            return self.serve_status(planned, listener);
+        }
+        let has_address = self.plan.status_address().is_some();
+        let is_removed = |status: &mut ActiveStatus| status.planned.is_some() && !has_address;
+        if let Some(removed) = self.status.take_if(is_removed) {
+            removed.stop.cut();
+        }
+        if let Some(status) = &self.status {
+            status.pages.replace(self.status_rules(&status.admission)?);
         }
         Ok(())
+    }
+
+    /// Whether the pages for health stay where they are, although the plan has this address for them.
+    fn keeps_status(&self, address: &ListenAddress) -> bool {
+        let planned = self.status.as_ref().map(|status| status.planned.as_ref());
+        planned.is_some_and(|planned| planned.is_none_or(|planned| planned == address))
     }
 
     /// Stops the listeners that the plan does not have. Their requests end by themselves.
     fn remove_listeners(&mut self) {
         let (planned, drain) = (&self.plan.listeners, self.plan.drain);
+        self.leaving
+            .retain(|leaving| !leaving.drained.is_finished());
         self.active.retain(|address, active| {
             if let Some(choice) = planned.get(address) {
                 active.choice = choice.clone();
             }
             let stays = active.is_inherited || planned.contains_key(address);
             if !stays {
-                let stop = Arc::clone(&active.stop);
-                tokio::spawn(async move { stop.drain(drain).await });
+                self.leaving.push(Leaving::of(&active.stop, drain));
             }
             stays
         });
@@ -252,22 +277,19 @@ impl Running {
         service_state::stopping();
         // `/readyz` says from now on that the proxy is not ready.
         self.ending.begin();
-        let stops: Vec<_> = self
-            .active
-            .into_values()
-            .map(|active| active.stop)
+        // What a removed listener has cut off is no matter of this end.
+        let mut leaving = self.leaving;
+        leaving.retain(|leaving| !leaving.drained.is_finished());
+        let active = self.active.into_values();
+        leaving.extend(active.map(|active| Leaving::of(&active.stop, self.plan.drain)));
+        let stops: Vec<_> = leaving
+            .iter()
+            .map(|leaving| Arc::clone(&leaving.stop))
             .collect();
-        stops.iter().for_each(|stop| stop.begin());
-        let drain = self.plan.drain;
-        let drains = stops.iter().map(|stop| {
-            let stop = Arc::clone(stop);
-            tokio::spawn(async move { stop.drain(drain).await })
-        });
-        let drains: Vec<_> = drains.collect();
         let drained = async {
             let mut all = true;
-            for drain in drains {
-                all &= drain.await.unwrap_or(false);
+            for leaving in leaving {
+                all &= leaving.drained.await.unwrap_or(false);
             }
             all
         };
@@ -296,6 +318,19 @@ impl Running {
         let listeners = self.active.values();
         let listeners = listeners.map(|active| (&active.address, &active.choice));
         print_notice(hints.text(listeners));
+    }
+}
+
+impl Leaving {
+    /// Stops a listener now, and cuts its requests off after this time.
+    fn of(stop: &Arc<Stop>, drain: Duration) -> Self {
+        stop.begin();
+        let stop = Arc::clone(stop);
+        let drained = tokio::spawn({
+            let stop = Arc::clone(&stop);
+            async move { stop.drain(drain).await }
+        });
+        Self { stop, drained }
     }
 }
 

@@ -60,12 +60,13 @@ mod unix {
             }
         }
 
-        /// The next signal that asks to end.
+        /// The next signal that asks to end. One that asks for a reload is left for [`next`](Self::next).
         pub(in crate::commands::proxy) async fn end(&mut self) -> ExitCode {
-            loop {
-                if let Event::End(exit) = self.next().await {
-                    return exit;
-                }
+            let has_terminal = self.has_terminal;
+            tokio::select! {
+                () = received(&mut self.interrupt) => ExitCode::Interrupted,
+                () = received(&mut self.terminate) => ExitCode::Terminated,
+                () = received(&mut self.hang_up), if has_terminal => ExitCode::HungUp,
             }
         }
     }
