@@ -190,6 +190,18 @@ impl Wire for TcpStream {
     }
 }
 
+impl Wire for &TcpStream {
+    fn limit(&self, timeout: Duration) {
+        (*self).limit(timeout);
+    }
+}
+
+impl Wire for &UnixStream {
+    fn limit(&self, timeout: Duration) {
+        (*self).limit(timeout);
+    }
+}
+
 impl Wire for UnixStream {
     fn limit(&self, timeout: Duration) {
         self.set_read_timeout(Some(timeout))

@@ -331,7 +331,11 @@ fn p7_what_a_client_may_send_and_open_is_bounded() {
     let many = proxy.over_socket(&get("/x", &"X-A: b\r\n".repeat(30)));
     assert_eq!(many.status(), 431, "{many:?}");
     let connect = || UnixStream::connect(proxy.socket()).expect("it listens");
-    let held = [connect(), connect()];
+    let held = [(); 2].map(|()| {
+        let used = connect();
+        assert_eq!(ask(&used, &get("/x", "")).status(), 200);
+        used
+    });
     let mut third = connect();
     third
         .write_all(get("/x", "").as_bytes())
@@ -344,6 +348,25 @@ fn p7_what_a_client_may_send_and_open_is_bounded() {
     drop(held);
     third.set_read_timeout(Some(TIMEOUT)).expect("above zero");
     assert_eq!(third.read(&mut buffer).expect("it is its turn"), 1);
+}
+
+#[test]
+fn p7_connections_without_a_request_keep_no_client_waiting() {
+    let server = upstream();
+    let config = format!(
+        "{}[proxy.limits]\nconnections = 2\nfirst_request = 600\n",
+        profile(&server)
+    );
+    let proxy = Proxy::start(&["api", "--listen", "127.0.0.1:0"], &config);
+    let secret = format!("Keyfob-Client-Secret: {}\r\n", proxy.secret());
+    let request = get("/x", &secret).replace("localhost", &proxy.address());
+    let connect = || TcpStream::connect(proxy.address()).expect("it listens");
+    let used = connect();
+    assert_eq!(ask(&used, &request).status(), 200);
+    let _silent = [(); 3].map(|()| connect());
+    assert_eq!(proxy.over_tcp(&request).status(), 200);
+    // The client that has sent a request keeps its place.
+    assert_eq!(ask(&used, &request).status(), 200);
 }
 
 #[test]

@@ -18,11 +18,11 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::client::proxy::listener::{Listener, Peer, Stream};
 use crate::client::proxy::server::connection::{Connection, CountedService};
 use crate::client::proxy::server::limits::Limits;
+use crate::client::proxy::server::places::Places;
 use crate::client::proxy::server::stop::{Phase, Stopping};
 use crate::client::proxy::strict_stream::StrictStream;
 use crate::clock::clock::Clock;
@@ -33,6 +33,7 @@ use crate::observe::proxy as events;
 
 pub(crate) mod connection;
 pub(crate) mod limits;
+mod places;
 pub(crate) mod stop;
 
 /// Accepts connections for a service.
@@ -95,16 +96,21 @@ impl Server {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let places = Arc::new(Semaphore::new(self.limits.connections.max(1) as usize));
+        let mut places = Places::new(self.limits.connections.max(1) as usize);
         let name = listener.shared_name();
         let refused = EventLimit::default();
-        while let Some((stream, peer, place)) = self.next(&listener, &stopping, &places).await {
+        while let Some((stream, peer)) = self.next(&listener, &stopping).await {
             if !accepts(peer) {
                 if let Some(admitted) = refused.admit(self.clock.elapsed()) {
                     events::connection_refused(&name, peer, admitted);
                 }
                 continue;
             }
+            let place = tokio::select! {
+                biased;
+                _ = stopping.wait_for(Phase::Drain) => break,
+                place = places.take(&*self.clock) => place,
+            };
             let connection = Arc::new(Connection::new(
                 Arc::clone(&name),
                 peer,
@@ -112,6 +118,7 @@ impl Server {
                 Arc::clone(&self.clock),
                 place,
             ));
+            places.note(&connection, self.clock.elapsed());
             let service = make(&connection);
             let server = self.clone();
             tokio::spawn(async move {
@@ -124,19 +131,12 @@ impl Server {
     }
 
     /// The next connection; `None` if the server is stopped.
-    async fn next(
-        &self,
-        listener: &Listener,
-        stopping: &Stopping,
-        places: &Arc<Semaphore>,
-    ) -> Option<(Stream, Peer, OwnedSemaphorePermit)> {
+    async fn next(&self, listener: &Listener, stopping: &Stopping) -> Option<(Stream, Peer)> {
         let mut pause = FIRST_PAUSE;
         let accept = async {
-            let place = Arc::clone(places).acquire_owned().await;
-            let place = place.expect("the semaphore is never closed");
             loop {
                 match listener.accept().await {
-                    Ok((stream, peer)) => return (stream, peer, place),
+                    Ok(accepted) => return accepted,
                     // The client has gone already.
                     Err(error) if is_of_connection(&error) => {}
                     // Without a pause, a lack of file descriptors would keep a processor busy.

@@ -33,6 +33,7 @@ pub struct Connection {
     idle_since: AtomicU64,
     is_admitted: AtomicBool,
     refused: Notify,
+    displaced: Notify,
     /// Another connection may be accepted in its place.
     _place: OwnedSemaphorePermit,
 }
@@ -54,6 +55,7 @@ impl Connection {
             clock,
             is_admitted: AtomicBool::new(false),
             refused: Notify::new(),
+            displaced: Notify::new(),
             _place: place,
         }
     }
@@ -73,7 +75,7 @@ impl Connection {
     /// Records that a request was admitted, so that the connection may stay open.
     pub fn admit(&self) {
         // Read first: a write would move the line between processors with each request.
-        if !self.is_admitted.load(Ordering::Relaxed) {
+        if !self.is_admitted() {
             self.is_admitted.store(true, Ordering::Relaxed);
         }
     }
@@ -97,10 +99,22 @@ impl Connection {
         }
     }
 
-    /// Completes if no request is admitted in this time.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.is_admitted.load(Ordering::Relaxed)
+    }
+
+    /// Closes the connection, unless a request is admitted first: another one needs its place.
+    pub(super) fn displace(&self) {
+        self.displaced.notify_one();
+    }
+
+    /// Completes if no request is admitted in this time, or before the place is needed.
     pub(super) async fn not_admitted_in(&self, limit: Duration) {
-        self.clock.sleep(limit).await;
-        if self.is_admitted.load(Ordering::Relaxed) {
+        tokio::select! {
+            () = self.clock.sleep(limit) => {}
+            () = self.displaced.notified() => {}
+        }
+        if self.is_admitted() {
             std::future::pending().await
         }
     }

@@ -14,7 +14,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How many connections a listener has at once; further ones wait to be accepted.
+    /// How many connections a listener has at once; further ones wait. For one that waits, the oldest connection is closed that
+    /// had no request admitted for a second.
     pub connections: u32,
     /// How many requests an HTTP/2 connection has at once.
     pub streams: u32,
