@@ -1,7 +1,7 @@
 //! Sources that rotate refresh tokens, stores that fail, and processes that share a store.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -109,7 +109,13 @@ pub(crate) struct FailingStore {
     pub(crate) inner: MemoryStore,
     is_unavailable: Arc<AtomicBool>,
     is_full: Arc<AtomicBool>,
+    loses_replies: Arc<AtomicBool>,
+    /// What fails from the next save on, which finds that another process has saved.
+    after_conflict: Arc<Mutex<Option<Failure>>>,
 }
+
+/// Sets what fails.
+type Failure = fn(&FailingStore, bool);
 
 impl FailingStore {
     pub(crate) fn set_unavailable(&self, is_unavailable: bool) {
@@ -119,6 +125,16 @@ impl FailingStore {
     /// Saves fail, and everything else works.
     pub(crate) fn set_full(&self, is_full: bool) {
         self.is_full.store(is_full, Ordering::SeqCst);
+    }
+
+    /// Saves are carried out and fail, and leases can expire.
+    pub(crate) fn set_losing_replies(&self, loses: bool) {
+        self.loses_replies.store(loses, Ordering::SeqCst);
+    }
+
+    /// The next save finds that another process has saved, and from then on this fails.
+    pub(crate) fn fail_after_conflict(&self, failure: Failure) {
+        *self.after_conflict.lock().unwrap() = Some(failure);
     }
 
     pub(crate) async fn stored(&self) -> Option<Entry> {
@@ -168,6 +184,10 @@ impl TokenStore for FailingStore {
     fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
         self.inner.list()
     }
+
+    fn leases_expire(&self) -> bool {
+        self.loses_replies.load(Ordering::SeqCst)
+    }
 }
 
 struct FailingLease {
@@ -184,7 +204,14 @@ impl StoreLease for FailingLease {
         Box::pin(async move {
             self.store.check()?;
             fail_if(&self.store.is_full, "the store is full")?;
-            self.inner.save(entry).await
+            let after_conflict = self.store.after_conflict.lock().unwrap().take();
+            if let Some(fail) = after_conflict {
+                fail(&self.store, true);
+                let why = Error::unavailable("another process has saved");
+                return Err(StoreError::conflict(why));
+            }
+            self.inner.save(entry).await?;
+            fail_if(&self.store.loses_replies, "the reply was lost")
         })
     }
 

@@ -374,6 +374,74 @@ async fn t9_a_new_token_that_cannot_be_stored_is_not_used_and_not_lost() {
 }
 
 #[tokio::test]
+async fn t9_a_refused_exchange_leaves_no_note_although_the_store_fails_at_that_moment() {
+    for error in [Error::unavailable("503"), Error::refused("invalid_client")] {
+        let text = error.to_string();
+        let store = FailingStore::default();
+        let process = with_an_ended_token(store.clone()).await;
+        let response = async {
+            let call = process.source.next_call().await;
+            store.set_full(true);
+            call.respond(Err(error));
+        };
+        // The caller does not wait until the store works again.
+        let (got, ()) = tokio::join!(process.get(), response);
+        assert_eq!(got.unwrap_err().to_string(), text);
+        let has_note = async || store.stored().await.unwrap().pending_exchange().is_some();
+        assert!(has_note().await);
+        store.set_full(false);
+        process.clock.advance(SECOND * 5);
+        until(async || !has_note().await).await;
+        process.clock.advance(SECOND * 120);
+        let responded = async { process.source.next_call().await.respond(token(2)) };
+        let (renewed, ()) = tokio::join!(process.cache.renew(), responded);
+        assert_eq!(renewed.unwrap().expose(), "token-2");
+    }
+}
+
+#[tokio::test]
+async fn t6_a_note_that_is_withdrawn_leaves_the_age_of_the_token() {
+    let store = FailingStore::default();
+    let process = with_an_ended_token(store.clone()).await;
+    store.set_losing_replies(true);
+    let error = process.get().await.unwrap_err();
+    assert_eq!(error.to_string(), "the reply was lost");
+    store.set_losing_replies(false);
+    process.clock.advance(SECOND);
+    until(async || store.stored().await.unwrap().pending_exchange().is_none()).await;
+    // A database measures how old an entry is, so it must say when it was saved.
+    let kept = store.stored().await.unwrap();
+    let unsaved_for = process.clock.wall().duration_since(kept.saved()).unwrap();
+    assert!(unsaved_for <= SECOND, "{unsaved_for:?}");
+    assert_eq!(process.source.calls(), 1);
+}
+
+#[tokio::test]
+async fn t9_a_new_token_is_not_given_up_while_its_conflict_cannot_be_settled() {
+    for fail in [FailingStore::set_unavailable, FailingStore::set_full] {
+        let store = FailingStore::default();
+        let process = Process::rotating(store.clone());
+        let response = async {
+            let call = process.source.next_call().await;
+            store.fail_after_conflict(fail);
+            call.respond(token(1));
+        };
+        let (got, ()) = tokio::join!(process.get(), response);
+        got.unwrap_err();
+        for _ in 0..3 {
+            process.clock.advance(SECOND * 5);
+            tokio::task::yield_now().await;
+        }
+        assert!(store.stored().await.unwrap().token().is_none());
+        fail(&store, false);
+        process.clock.advance(SECOND * 5);
+        until(async || store.stored().await.unwrap().token().is_some()).await;
+        let next = Process::rotating(store);
+        assert_eq!(next.get().await.unwrap(), "token-1");
+    }
+}
+
+#[tokio::test]
 async fn t7_a_panic_of_the_source_ends_the_lease() {
     let store = MemoryStore::default();
     let process = Process::rotating(store.clone());

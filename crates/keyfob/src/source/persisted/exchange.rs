@@ -2,14 +2,12 @@
 
 use std::process;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use crate::clock::backoff::Backoff;
 use crate::error::error::Error;
 use crate::error::printable::printable;
 use crate::observe::store as events;
 use crate::source::persisted::decision::fingerprint_of;
-use crate::source::persisted::renewal::{Interruption, Renewal};
+use crate::source::persisted::renewal::{Interruption, Renewal, report_unsaved};
 use crate::source::persisted::stored_source::wall_time;
 use crate::store::entry::{Entry, PendingExchange};
 use crate::store::error::{StoreError, StoreErrorKind};
@@ -58,6 +56,8 @@ impl Renewal<'_> {
                 self.save_new_token(new, fingerprint).await
             }
             Err(error) => {
+                // Here and not by the caller of this method, because the caller may be answered before the entry is saved.
+                let error = self.stored.refusal.remember(error, fingerprint);
                 entry.pending = before.pending;
                 self.settle_failure(entry, &error).await;
                 Err(error.into())
@@ -68,10 +68,11 @@ impl Renewal<'_> {
     /// Stores what a failed exchange leaves. The entry has the note of the exchange before this one, if there is one.
     ///
     /// If the refresh token may be used up, the note of this exchange stays. Otherwise this exchange changed nothing: what was
-    /// unknown before it is still unknown.
+    /// unknown before it is still unknown. The note must go, or the failure is taken for an unknown one later.
     async fn settle_failure(&mut self, mut entry: Entry, error: &Error) {
         let newest = NewRefreshToken::in_error(error).cloned();
-        if newest.is_none() && error.may_have_used_up() {
+        let has_newest = newest.is_some();
+        if !has_newest && error.may_have_used_up() {
             return;
         }
         if let Some(newest) = newest {
@@ -80,12 +81,20 @@ impl Renewal<'_> {
                 Some(token) => token.replace_refresh_token(newest),
                 None => Token::expired_with_refresh_token(newest),
             });
-            let report = |_: &mut Self, fault: &StoreError| events::save_failed(fault.error());
-            if let Err(fault) = self.save_persistently(&entry, report).await {
-                events::refresh_token_lost(fault.error());
-            }
         }
-        self.share_failure(entry, error).await;
+        let entry = self.with_failure(entry, error);
+        let report = |renewal: &mut Self, fault: &StoreError| {
+            match has_newest {
+                true => events::save_failed(fault.error()),
+                false => renewal.stored.outage.begin(fault),
+            }
+            renewal.caller.answer(Err(error.clone().into()));
+        };
+        if let Err(fault) = self.save_persistently(&entry, report).await
+            && has_newest
+        {
+            events::refresh_token_lost(fault.error());
+        }
     }
 
     /// An entry for the first exchange, with the token that is in memory, if there is one.
@@ -113,11 +122,8 @@ impl Renewal<'_> {
         new: Entry,
         fingerprint: Option<String>,
     ) -> Result<Token, Interruption> {
-        let saved = self.save_persistently(&new, |renewal, fault| {
-            events::save_failed(fault.error());
-            renewal.caller.answer(Err(fault.clone().into()));
-        });
-        let saved = saved.await;
+        let report = |renewal: &mut Self, fault: &StoreError| report_unsaved(renewal.caller, fault);
+        let saved = self.save_persistently(&new, report).await;
         let token = new.token.expect("the entry was made of a token");
         match saved {
             Ok(()) => Ok(token),
@@ -131,30 +137,6 @@ impl Renewal<'_> {
             }
         }
     }
-
-    /// Saves again after each failure, until [`SAVE_TIMEOUT`] has passed or another process has saved.
-    async fn save_persistently(
-        &mut self,
-        entry: &Entry,
-        failed: impl Fn(&mut Self, &StoreError),
-    ) -> Result<(), StoreError> {
-        let clock = self.request.clock();
-        let deadline = clock.elapsed().saturating_add(SAVE_TIMEOUT);
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let fault = match self.lease.save(entry).await {
-                Ok(()) => return Ok(()),
-                Err(fault) => fault,
-            };
-            if fault.kind() == StoreErrorKind::Conflict || clock.elapsed() >= deadline {
-                return Err(fault);
-            }
-            failed(self, &fault);
-            let pause = SAVE_BACKOFF.half_jitter(attempt, fastrand::f64());
-            clock.sleep(pause).await;
-        }
-    }
 }
 
 /// The name of this process in a note, for people: its number and its machine.
@@ -166,12 +148,3 @@ fn this_process() -> String {
     }
     format!("process {id}")
 }
-
-/// How long saving a new refresh token is tried before the token counts as lost.
-const SAVE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-
-/// The pauses between these tries. Each ends before another process that waits for this result repeats the exchange.
-const SAVE_BACKOFF: Backoff = Backoff {
-    first: Duration::from_millis(50),
-    cap: Duration::from_millis(500),
-};

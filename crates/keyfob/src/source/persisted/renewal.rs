@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 
+use crate::clock::backoff::Backoff;
 use crate::clock::clock;
 use crate::error::error::{Error, ErrorKind};
 use crate::exchange::retry_after::LONGEST_ISSUER_PAUSE;
@@ -71,7 +72,7 @@ pub(super) async fn renew(
             Ok(Err(Interruption::Stop(stop))) => Err(stop),
             Ok(Err(Interruption::Again)) => continue,
             Ok(Err(Interruption::Conflict { token, fingerprint })) => {
-                settle_conflict(stored, request, *token, fingerprint).await
+                settle_conflict(stored, request, caller, (*token, fingerprint)).await
             }
             Err(_) => Err(Error::unavailable("the token source panicked").into()),
         };
@@ -116,28 +117,58 @@ async fn wait_for_lease(
 /// Decides between a new token and what another process saved while the lease was lost.
 ///
 /// If the other process got a token for another refresh token, that one is used. Otherwise this new token holds the only
-/// refresh token that is still valid.
+/// refresh token that is still valid, so this is tried until [`SAVE_TIMEOUT`] has passed.
 async fn settle_conflict(
     stored: &StoredSource,
     request: &TokenRequest,
-    token: Token,
-    fingerprint: Option<String>,
+    caller: &mut Caller,
+    (token, fingerprint): (Token, Option<String>),
 ) -> Result<Token, Stop> {
     events::save_conflict();
-    let mut lease = stored.store.lease(&stored.key, request.timeout()).await?;
-    let settled = async {
-        let entry = lease.load().await?.map(|found| rebased(found, request));
-        let other = entry.as_ref().and_then(Entry::token);
-        if let Some(other) = other.filter(|other| fingerprint_of(Some(other)) != fingerprint) {
-            return Ok(other.clone());
+    let clock = request.clock();
+    let deadline = clock.elapsed().saturating_add(SAVE_TIMEOUT);
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let fault =
+            match settle_under_lease(stored, request, caller, &token, fingerprint.as_deref()).await
+            {
+                Ok(token) => return Ok(token),
+                Err(fault) => fault,
+            };
+        if clock.elapsed() >= deadline {
+            events::refresh_token_lost(fault.error());
+            return Err(fault.into());
         }
-        let entry = Entry::new(token.clone(), wall_time(request));
-        lease.save(&entry).await?;
-        Ok(token)
+        report_unsaved(caller, &fault);
+        let pause = SAVE_BACKOFF.half_jitter(attempt, fastrand::f64());
+        clock.sleep(pause).await;
+    }
+}
+
+async fn settle_under_lease(
+    stored: &StoredSource,
+    request: &TokenRequest,
+    caller: &mut Caller,
+    token: &Token,
+    fingerprint: Option<&str>,
+) -> Result<Token, StoreError> {
+    let mut lease = stored.store.lease(&stored.key, request.timeout()).await?;
+    let mut renewal = Renewal {
+        stored,
+        request,
+        lease: &mut *lease,
+        caller,
     };
-    let settled = settled.await;
+    let settled = renewal.adopt_or_save(token, fingerprint).await;
     lease.release().await;
-    settled.map_err(Stop::Store)
+    settled
+}
+
+/// Reports that a new token could not be saved yet, to the log and to the caller, who must not wait for that.
+pub(super) fn report_unsaved(caller: &mut Caller, fault: &StoreError) {
+    events::save_failed(fault.error());
+    caller.answer(Err(fault.clone().into()));
 }
 
 impl Renewal<'_> {
@@ -158,6 +189,30 @@ impl Renewal<'_> {
             Err(_) => {}
         }
         outcome
+    }
+
+    /// The stored token, if it was got for another refresh token than this one; otherwise saves the given one.
+    async fn adopt_or_save(
+        &mut self,
+        token: &Token,
+        fingerprint: Option<&str>,
+    ) -> Result<Token, StoreError> {
+        let request = self.request;
+        let entry = self
+            .lease
+            .load()
+            .await?
+            .map(|found| rebased(found, request));
+        let other = entry.as_ref().and_then(Entry::token);
+        if let Some(other) =
+            other.filter(|other| fingerprint_of(Some(other)).as_deref() != fingerprint)
+        {
+            return Ok(other.clone());
+        }
+        let entry = Entry::new(token.clone(), wall_time(request));
+        let report = |renewal: &mut Self, fault: &StoreError| report_unsaved(renewal.caller, fault);
+        self.save_persistently(&entry, report).await?;
+        Ok(token.clone())
     }
 
     /// Does what the entry requires, unless the source has refused that before.
@@ -306,8 +361,16 @@ impl Renewal<'_> {
         Entry::new(token.obtained_at(obtained), wall_time(self.request))
     }
 
-    /// Stores a failure, so that other processes do not ask an issuer that refused or asked for a pause.
-    pub(super) async fn share_failure(&mut self, mut entry: Entry, error: &Error) {
+    /// Stores a failure, so that other processes do not ask an issuer that asked for a pause.
+    async fn share_failure(&mut self, entry: Entry, error: &Error) {
+        let entry = self.with_failure(entry, error);
+        if let Err(fault) = self.lease.save(&entry).await {
+            self.stored.outage.begin(&fault);
+        }
+    }
+
+    /// The entry with a failure, if other processes should not ask an issuer that refused or asked for a pause.
+    pub(super) fn with_failure(&self, mut entry: Entry, error: &Error) -> Entry {
         let is_refusal = error.kind() == ErrorKind::Refused;
         let pause = match is_refusal {
             true => REFUSAL_SHARED_FOR,
@@ -322,8 +385,33 @@ impl Renewal<'_> {
             // The text of an error holds no secret (S1), so other processes may read and log it.
             message: error.to_string(),
         });
-        if let Err(fault) = self.lease.save(&entry).await {
-            self.stored.outage.begin(&fault);
+        entry
+    }
+
+    /// Saves again after each failure, until [`SAVE_TIMEOUT`] has passed or another process has saved.
+    pub(super) async fn save_persistently(
+        &mut self,
+        entry: &Entry,
+        failed: impl Fn(&mut Self, &StoreError),
+    ) -> Result<(), StoreError> {
+        let mut entry = entry.clone();
+        let clock = self.request.clock();
+        let deadline = clock.elapsed().saturating_add(SAVE_TIMEOUT);
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            // A database measures the age of an entry from its save (T6).
+            entry.saved = wall_time(self.request);
+            let fault = match self.lease.save(&entry).await {
+                Ok(()) => return Ok(()),
+                Err(fault) => fault,
+            };
+            if fault.kind() == StoreErrorKind::Conflict || clock.elapsed() >= deadline {
+                return Err(fault);
+            }
+            failed(self, &fault);
+            let pause = SAVE_BACKOFF.half_jitter(attempt, fastrand::f64());
+            clock.sleep(pause).await;
         }
     }
 }
@@ -344,3 +432,12 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(2 * 60);
 
 /// How long a refusal keeps other processes from asking. Then one asks again, because a configuration may have been fixed.
 const REFUSAL_SHARED_FOR: Duration = Duration::from_secs(60);
+
+/// How long saving a new refresh token is tried before the token counts as lost.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// The pauses between these tries. Each ends before another process that waits for this result repeats the exchange.
+const SAVE_BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(50),
+    cap: Duration::from_millis(500),
+};
