@@ -182,7 +182,7 @@ struct RowLease<R: Row> {
     fence: u64,
     /// The revision of the entry that the next save follows.
     seen: String,
-    /// The revision of a save whose reply was lost. It may have been saved, so the next save may follow it as well.
+    /// The revision of the last save whose reply was lost. It may have been saved, so the next save may follow it as well.
     tried: String,
     saves: u64,
     extension: AbortHandle,
@@ -204,6 +204,36 @@ impl<R: Row> RowLease<R> {
             extension,
             is_released: false,
         }
+    }
+}
+
+impl<R: Row> RowLease<R> {
+    /// Writes an entry, unless another process has saved since this one last knew what is there.
+    async fn write(
+        &self,
+        revision: &str,
+        sealed: &[u8],
+        keep_for: Option<u64>,
+    ) -> Result<bool, StoreError> {
+        let follows = [self.seen.as_str(), self.tried.as_str()];
+        let save = Save {
+            follows,
+            revision,
+            sealed,
+            keep_for,
+        };
+        self.row.write(save).await
+    }
+
+    /// The revision of the entry, if it was saved under this lease.
+    async fn own_revision(&self) -> Result<Option<String>, StoreError> {
+        let found = self.row.read().await?.map(|entry| entry.revision);
+        Ok(found.filter(|revision| revision.starts_with(&self.own_revisions())))
+    }
+
+    /// How the revisions of all saves under this lease begin.
+    fn own_revisions(&self) -> String {
+        format!("{}.{}.", self.fence, self.lease_id)
     }
 }
 
@@ -232,18 +262,20 @@ impl<R: Row> StoreLease for RowLease<R> {
         Box::pin(async move {
             let sealed = self.row.settings().keys.seal(&self.key, entry)?;
             self.saves += 1;
-            let revision = format!("{}.{}.{}", self.fence, self.lease_id, self.saves);
+            let revision = format!("{}{}", self.own_revisions(), self.saves);
             // The lease may have expired while this process hung. The server compares revisions in the same step as it
             // writes, so a late save never replaces what another process has saved since.
-            let follows = [self.seen.as_str(), self.tried.as_str()];
             let keep_for = entry.keep_for(self.row.settings().idle_timeout);
-            let save = Save {
-                follows,
-                revision: &revision,
-                sealed: &sealed,
-                keep_for: keep_for.map(|time| milliseconds(time).min(LONGEST)),
-            };
-            match self.row.write(save).await {
+            let keep_for = keep_for.map(|time| milliseconds(time).min(LONGEST));
+            let mut written = self.write(&revision, &sealed, keep_for).await;
+            // The replies to several saves were lost, and an earlier one than the last was saved.
+            if let Ok(false) = written
+                && let Some(own) = self.own_revision().await?
+            {
+                self.seen = own;
+                written = self.write(&revision, &sealed, keep_for).await;
+            }
+            match written {
                 Ok(true) => {
                     let keys = &self.row.settings().keys;
                     keys.note_saved(self.key.id(), &sealed);
@@ -315,3 +347,128 @@ const LEASE_PAUSES: Backoff = Backoff {
     first: Duration::from_millis(80),
     cap: Duration::from_millis(80),
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::block_on::block_on;
+    use crate::runtime::lock::{Mutex, lock};
+    use crate::store::seal::SealingKey;
+    use crate::token::token::Token;
+
+    /// What becomes of a command to the server.
+    #[derive(Clone, Copy)]
+    enum Network {
+        Works,
+        LosesCommand,
+        LosesReply,
+    }
+
+    /// A row in memory, and the network to it.
+    #[derive(Clone)]
+    struct FakeRow {
+        settings: RowSettings,
+        revision: Arc<Mutex<Option<String>>>,
+        network: Arc<Mutex<Network>>,
+    }
+
+    impl FakeRow {
+        fn new() -> Self {
+            let keys = SealingKeys::new(SealingKey::from_bytes([1; 32]));
+            Self {
+                settings: RowSettings::new(keys),
+                revision: Arc::default(),
+                network: Arc::new(Mutex::new(Network::Works)),
+            }
+        }
+
+        fn ask<T>(&self, command: impl FnOnce(&mut Option<String>) -> T) -> Result<T, StoreError> {
+            let lost = || Err(StoreError::unusable("no reply"));
+            match *lock(&self.network) {
+                Network::Works => Ok(command(&mut lock(&self.revision))),
+                Network::LosesCommand => lost(),
+                Network::LosesReply => {
+                    command(&mut lock(&self.revision));
+                    lost()
+                }
+            }
+        }
+    }
+
+    impl Row for FakeRow {
+        fn id(&self) -> &str {
+            "id"
+        }
+
+        fn settings(&self) -> &RowSettings {
+            &self.settings
+        }
+
+        async fn read(&self) -> Result<Option<SealedEntry>, StoreError> {
+            let revision = self.ask(|revision| revision.clone())?;
+            Ok(revision.map(|revision| SealedEntry {
+                revision,
+                sealed: Vec::new(),
+                age: None,
+            }))
+        }
+
+        async fn lease(&self, _: &str) -> Result<Option<u64>, StoreError> {
+            self.ask(|_| Some(1))
+        }
+
+        async fn extend(&self, _: &str) -> Result<bool, StoreError> {
+            self.ask(|_| true)
+        }
+
+        async fn release(&self, _: &str) -> Result<(), StoreError> {
+            self.ask(|_| ())
+        }
+
+        async fn write(&self, save: Save<'_>) -> Result<bool, StoreError> {
+            self.ask(|revision| {
+                let may_follow = match revision.as_deref() {
+                    Some(found) => found == save.revision || save.follows.contains(&found),
+                    None => true,
+                };
+                if may_follow {
+                    *revision = Some(save.revision.to_owned());
+                }
+                may_follow
+            })
+        }
+
+        async fn remove(&self) -> Result<bool, StoreError> {
+            self.ask(|revision| revision.take().is_some())
+        }
+
+        async fn quarantine(&self) -> Result<(), StoreError> {
+            self.ask(|revision| *revision = None)
+        }
+    }
+
+    #[test]
+    fn t9_a_save_follows_each_earlier_one_of_its_lease_whose_reply_was_lost() {
+        let row = FakeRow::new();
+        let key = StoreKey::builder("a").build();
+        let now = SystemClock.coarse_time().wall_time();
+        let entry = Entry::new(Token::new("t").unwrap(), now);
+        block_on(async {
+            let mut held = lease(row.clone(), &key, Duration::ZERO).await.unwrap();
+            let mut save = async |network| {
+                *lock(&row.network) = network;
+                held.save(&entry).await.map_err(|fault| fault.kind())
+            };
+            let lost = Err(StoreErrorKind::Unavailable);
+            assert_eq!(save(Network::LosesReply).await, lost);
+            assert_eq!(save(Network::LosesCommand).await, lost);
+            assert_eq!(save(Network::LosesCommand).await, lost);
+            assert_eq!(save(Network::Works).await, Ok(()));
+            // That of another lease is not followed.
+            *lock(&row.revision) = Some("2.other.1".to_owned());
+            let conflict = Err(StoreErrorKind::Conflict);
+            assert_eq!(save(Network::Works).await, conflict);
+            assert_eq!(save(Network::Works).await, conflict);
+        });
+    }
+}
