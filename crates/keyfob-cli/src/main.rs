@@ -19,6 +19,7 @@ use std::process;
 use std::time::Duration;
 
 use keyfob::error::printable;
+use keyfob::source::wait_for_exchanges;
 use tokio::runtime::Builder;
 
 use crate::cli::Cli;
@@ -32,10 +33,48 @@ use crate::signals::wait_for_signal;
 fn main() -> process::ExitCode {
     let cli = Cli::read();
     let silent = cli.is_silent();
-    let error = match run(cli) {
-        Ok(exit) => return exit.into(),
-        Err(error) => error,
+    let mut builder = Builder::new_multi_thread();
+    // A service has a thread for each processor.
+    if !cli.is_service() {
+        builder.worker_threads(2);
+    }
+    let runtime = match builder.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(CliError::failed("the program cannot start", &error), silent),
     };
+    let handles_signals = cli.handles_signals();
+    let (outcome, is_interrupted) = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            exit = wait_for_signal(), if !handles_signals => (Err(CliError::silent(exit)), true),
+            outcome = cli.run() => (outcome, false),
+        }
+    });
+    #[cfg(unix)]
+    let killed_by = match outcome {
+        Ok(ExitCode::KilledProgram(signal)) => Some(signal),
+        _ => None,
+    };
+    // Before the wait for exchanges, so that a person reads at once what happened.
+    let exit = match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => report(error, silent),
+    };
+    // T9: an exchange that is cut off looks like one whose response was lost. A person who interrupts the program does not wait.
+    if !is_interrupted {
+        wait_for_exchanges(EXCHANGE_TIMEOUT);
+    }
+    // Drops renewals in the background, and so kills the token commands that they wait for.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    #[cfg(unix)]
+    if let Some(signal) = killed_by {
+        end_by_signal(signal);
+    }
+    exit
+}
+
+/// Says what went wrong.
+fn report(error: CliError, silent: bool) -> process::ExitCode {
     if let Some(message) = error.message().filter(|_| !silent) {
         // A message about a profile file has one line for each mistake in it.
         for line in message.lines() {
@@ -45,32 +84,8 @@ fn main() -> process::ExitCode {
     error.exit().into()
 }
 
-fn run(cli: Cli) -> Result<ExitCode, CliError> {
-    let mut builder = Builder::new_multi_thread();
-    // A service has a thread for each processor.
-    if !cli.is_service() {
-        builder.worker_threads(2);
-    }
-    let runtime = builder
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::failed("the program cannot start", &error))?;
-    let handles_signals = cli.handles_signals();
-    let outcome = runtime.block_on(async {
-        tokio::select! {
-            biased;
-            exit = wait_for_signal(), if !handles_signals => Err(CliError::silent(exit)),
-            outcome = cli.run() => outcome,
-        }
-    });
-    // Drops renewals in the background, and so kills the token commands that they wait for.
-    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
-    #[cfg(unix)]
-    if let Ok(ExitCode::KilledProgram(signal)) = outcome {
-        end_by_signal(signal);
-    }
-    outcome
-}
+/// How long to wait for exchanges in the background: twice as long as a database may take to reply.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// How long to wait for a killed token command to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);

@@ -1,10 +1,11 @@
 //! `keyfob token` replaces a token that is no longer good enough.
 
 use std::process::Command;
+use std::time::Duration;
 
 use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenResponse, json};
 
-use crate::keyfob::{Finished, Keyfob};
+use crate::keyfob::{Finished, Folder, Keyfob};
 use crate::stored_tokens::{API, Machine};
 
 #[test]
@@ -64,6 +65,38 @@ fn a_token_that_is_valid_for_too_short_a_time_is_renewed_once() {
     assert_eq!(machine.endpoint.calls(), 3);
     // Without the option, it is good enough.
     assert_eq!(token(&machine, &[]).stdout, "token-3\n");
+}
+
+#[test]
+fn t9_a_short_run_ends_after_the_exchange_that_it_has_begun() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let response = ScriptedResponse::json(json!({
+        "access_token": "t1", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "r2",
+    }));
+    // The person gives up before it arrives.
+    let response = response.after(Duration::from_secs(1));
+    server.expect(
+        Expect::post("/token")
+            .form("refresh_token", "r1")
+            .respond(response),
+    );
+    let first = folder.file("first", "r1");
+    let file = format!(
+        "[profiles.a]\nbase_url = \"{API}\"\n[profiles.a.token]\ngrant = \"refresh_token\"\nclient_id = \"a\"\n\
+         token_endpoint = \"{}\"\nrefresh_token = \"file:{}\"\n",
+        server.url_for("/token"),
+        first.display()
+    );
+    let config = folder.file("keyfob.toml", &file).display().to_string();
+    let state = folder.path("state").display().to_string();
+    let run = |arguments: &[&str]| {
+        let keyfob = Keyfob::new(arguments).env("KEYFOB_CONFIG", &config);
+        keyfob.env("XDG_STATE_HOME", &state).run()
+    };
+    let done = run(&["request", "--profile=a", "--timeout=0.2", "/"]);
+    assert_eq!(done.code, 28, "{done:?}");
+    assert_eq!(run(&["token", "--profile=a"]).stdout, "t1\n");
+    server.verify();
 }
 
 #[test]

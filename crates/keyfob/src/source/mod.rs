@@ -30,7 +30,7 @@ pub(crate) mod token_text;
 pub use crate::source::command::HelperRequest;
 pub use crate::source::hook::Hook;
 #[cfg(feature = "store")]
-pub use crate::source::persisted::{OnStoreOutage, Persisted};
+pub use crate::source::persisted::{OnStoreOutage, Persisted, wait_for_exchanges};
 pub use crate::source::placed::Placement;
 pub use crate::source::source::{Reason, TokenFuture, TokenRequest};
 pub use crate::source::token_text::parse as token_from_text;

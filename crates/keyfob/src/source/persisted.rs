@@ -12,12 +12,15 @@ mod exchange;
 mod outage;
 mod refusal;
 mod renewal;
+mod running;
 mod stored_source;
 
 use crate::error::error::Error;
 use crate::source::persisted::caller::{Caller, Stop};
 pub use crate::source::persisted::outage::OnStoreOutage;
 use crate::source::persisted::renewal::renew;
+use crate::source::persisted::running::Running;
+pub use crate::source::persisted::running::wait_for_exchanges;
 use crate::source::persisted::stored_source::StoredSource;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource, interrupted};
 use crate::store::key::StoreKey;
@@ -32,7 +35,8 @@ use crate::token::token::Token;
 /// If a fetch [uses up](TokenSource::consumes_refresh_token) a refresh token, more is promised (T9):
 ///
 /// * A note of the exchange is stored before it begins, and the new token is stored before anyone uses it. If the caller gives
-///   up meanwhile, the exchange continues in the background until its token is stored.
+///   up meanwhile, the exchange continues in the background until its token is stored. A short program should
+///   [wait for that](wait_for_exchanges) before it ends.
 /// * A note without a result was left by a process that died. The issuer may have replaced the refresh token, and the new one
 ///   is lost. The old one is tried [once more](Self::issuer_grace); then an error says that a new sign-in is needed.
 /// * While the store is not available, nothing is exchanged. A token that is still valid stays in use.
@@ -133,7 +137,9 @@ async fn renew_in_background(
         is_detached: true,
         ..request.clone()
     };
+    let running = Running::begin();
     request.runtime.spawn(Box::pin(async move {
+        let _running = running;
         let mut caller = Caller::waiting(sender);
         let outcome = renew(&stored, &detached, &mut caller).await;
         caller.answer(outcome);
