@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use etcetera::BaseStrategy;
@@ -151,6 +152,7 @@ impl FileStore {
                 after_save,
                 runtime: Arc::clone(&self.runtime),
                 key: key.clone(),
+                is_removed: AtomicBool::new(false),
                 _lock: lock.await?,
             };
             let lease: Box<dyn StoreLease> = Box::new(FileLease(Arc::new(held)));

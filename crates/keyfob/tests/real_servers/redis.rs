@@ -83,6 +83,21 @@ async fn t9_a_server_without_memory_during_an_exchange_gets_the_result_later() {
     assert_eq!((process.source.calls(), other.source.calls()), (1, 0));
 }
 
+#[tokio::test]
+async fn t10_what_is_left_of_a_forgotten_entry_goes_after_a_day() {
+    let server = Server::start();
+    let process = Process::rotating(server.store());
+    process.get_with_response(token(1)).await.unwrap();
+    server.store().forget(&key(), SECOND).await.unwrap();
+    let is_kept_for_long = |time: &i64| *time == -1 || *time > 24 * 3600 * 1000;
+    let kept_for = server.kept_for(&key());
+    assert!(!kept_for.iter().any(is_kept_for_long), "{kept_for:?}");
+    // A new sign-in is kept.
+    let process = Process::rotating(server.store());
+    process.get_with_response(token(2)).await.unwrap();
+    assert_eq!(server.kept_for(&key())[..3], [-1, -2, -1]);
+}
+
 #[test]
 fn t9_a_save_succeeds_if_the_server_refuses_to_wait_for_replicas() {
     let server = Server::start();

@@ -146,6 +146,18 @@ impl RedisServer {
         assert_eq!(reply.trim(), "OK");
     }
 
+    /// How long each Redis key of an entry is kept, in milliseconds; -1 is forever, and -2 if there is no such key.
+    pub(crate) fn kept_for(&self, key: &StoreKey) -> Vec<i64> {
+        let entry = entry_name("keyfob", key.id());
+        let kinds = [":entry", ":bad", ":fence", ":lease"];
+        let kept_for = kinds.iter().map(|kind| {
+            let name = entry.replace(":entry", kind);
+            let reply = ask(self.directory.path(), self.port, "admin", &["PTTL", &name]);
+            reply.trim().parse().unwrap()
+        });
+        kept_for.collect()
+    }
+
     /// Whether there is an entry, or what was quarantined of it.
     pub(crate) async fn holds_anything_of(&self, key: &StoreKey) -> bool {
         let entry = entry_name("keyfob", key.id());

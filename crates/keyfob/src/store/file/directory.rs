@@ -226,6 +226,11 @@ impl Entries for Directory {
         Ok(removed)
     }
 
+    fn remove_lock(&self, key: &StoreKey) {
+        // If it stays, it is empty.
+        let _ = owner::remove_lock(&self.file(key.id(), LOCK));
+    }
+
     fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
         // Renamed and not removed, because a person may still find a refresh token in it.
         let aside = self.file(key.id(), BAD);

@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
 
@@ -36,20 +37,35 @@ pub(in crate::store) trait Entries: Clone + Send + Sync + 'static {
     /// Removes the entry. Returns whether there was one.
     fn remove(&self, key: &StoreKey) -> Result<bool, StoreError>;
 
+    /// Removes the lock file at the end of a lease that has removed the entry, if these entries have a directory of their own.
+    fn remove_lock(&self, _: &StoreKey) {}
+
     fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError>;
 }
 
 /// The lease of one key. Blocking work on the entry shares it: if it is dropped meanwhile, it ends when that work ends.
-pub(super) struct FileLease<E>(pub(super) Arc<Held<E>>);
+pub(super) struct FileLease<E: Entries>(pub(super) Arc<Held<E>>);
 
 /// An entry, and the lock that is held on it.
-pub(super) struct Held<E> {
+pub(super) struct Held<E: Entries> {
     pub(super) entries: E,
     /// Runs after each save. The caller does not wait for it.
     pub(super) after_save: fn(&E),
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) key: StoreKey,
+    /// The entry was removed under this lease, and none was saved since.
+    pub(super) is_removed: AtomicBool,
+    /// Dropped last, and so after the lock file was removed.
     pub(super) _lock: Lock,
+}
+
+impl<E: Entries> Drop for Held<E> {
+    fn drop(&mut self) {
+        // Not with the entry: until the lease ends, no other process may create and lock another file in its place.
+        if self.is_removed.load(Ordering::SeqCst) {
+            self.entries.remove_lock(&self.key);
+        }
+    }
 }
 
 impl<E: Entries> FileLease<E> {
@@ -70,7 +86,11 @@ impl<E: Entries> StoreLease for FileLease<E> {
     fn save<'a>(&'a mut self, entry: &'a Entry) -> StoreFuture<'a, ()> {
         let entry = entry.clone();
         let held = Arc::clone(&self.0);
-        let saved = self.run(move |entries, key| entries.write(key, &entry));
+        let work = Arc::clone(&self.0);
+        let saved = self.run(move |entries, key| {
+            work.is_removed.store(false, Ordering::SeqCst);
+            entries.write(key, &entry)
+        });
         Box::pin(async move {
             saved.await?;
             // In the background, because the token is there.
@@ -82,7 +102,12 @@ impl<E: Entries> StoreLease for FileLease<E> {
     }
 
     fn remove(&mut self) -> StoreFuture<'_, bool> {
-        self.run(E::remove)
+        let held = Arc::clone(&self.0);
+        self.run(move |entries, key| {
+            let removed = entries.remove(key)?;
+            held.is_removed.fetch_or(removed, Ordering::SeqCst);
+            Ok(removed)
+        })
     }
 
     fn quarantine(&mut self) -> StoreFuture<'_, ()> {

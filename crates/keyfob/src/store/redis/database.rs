@@ -123,8 +123,7 @@ impl Row for RedisRow {
     }
 
     async fn remove(&self) -> Result<bool, StoreError> {
-        let mut command = cmd("DEL");
-        command.arg(self.name("entry")).arg(self.name("bad"));
+        let command = self.script(REMOVE, &["entry", "bad", "fence"]);
         let removed: u64 = self.send(&command).await?;
         let mut command = cmd("ZREM");
         command.arg(self.database.index()).arg(&self.id);
@@ -187,6 +186,11 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 local fence = redis.call('INCR', KEYS[2])
 if fence == 1 then redis.call('PEXPIRE', KEYS[2], 86400000) end
 return fence";
+
+// The number of leases is then kept for a day, as if nothing had been saved.
+const REMOVE: &str = "
+redis.call('PEXPIRE', KEYS[3], 86400000)
+return redis.call('DEL', KEYS[1], KEYS[2])";
 
 // The lease may have expired and belong to another process. Only its own process may extend or end it.
 const EXTEND: &str = "
