@@ -111,6 +111,8 @@ fn report(what: &str, fault: StoreError) -> String {
 pub(crate) struct Counts {
     done: u32,
     failed: u32,
+    /// The markers of tokens that an earlier run of `keyfob store migrate` has moved to another store.
+    pub(crate) moved_before: u32,
 }
 
 impl Counts {
@@ -131,6 +133,11 @@ impl Counts {
             many => format!("{many} tokens are {done}\n"),
         };
         print_stdout(text)?;
+        match self.moved_before {
+            0 => {}
+            1 => print_stdout("1 token was moved before\n")?,
+            many => print_stdout(format!("{many} tokens were moved before\n"))?,
+        }
         match self.failed {
             0 => Ok(ExitCode::Done),
             _ => Err(CliError::silent(ExitCode::Failed)),

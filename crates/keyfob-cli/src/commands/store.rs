@@ -73,7 +73,8 @@ struct Archive {
 /// Move all tokens of a store to another, while programs use both
 ///
 /// Each token is moved under its lease, so that none is renewed meanwhile. The old store keeps a marker: a program that still uses it gets
-/// an error that names the new store, and sends no refresh token that was used up. If it is interrupted, run it again.
+/// an error that names the new store, and sends no refresh token that was used up. If it is interrupted, run it again: what was moved
+/// before is counted, and is no failure.
 #[derive(Args)]
 struct Migrate {
     /// A profile that uses the old store
@@ -112,11 +113,22 @@ impl OfProfile {
     }
 
     async fn rotate_key(self) -> Result<ExitCode, CliError> {
-        let opened = self.open()?;
+        let profile = self.named.profile()?;
+        let opened = open(&profile)?;
+        if !profile.has_sealing_keys() {
+            return Err(CliError::usage(format!(
+                "the store of {} has no `keys`, so its tokens are not sealed; set `keys` first",
+                profile.name()
+            )));
+        }
         let mut counts = Counts::default();
         for entry in opened.entries().await? {
             let sealed = seal_again(&*opened.store, &entry.key, LOCK_TIMEOUT).await;
-            counts.add(&entry, sealed);
+            match &sealed {
+                // Its token is in another store.
+                Err(fault) if fault.moved_to().is_some() => counts.moved_before += 1,
+                _ => counts.add(&entry, sealed),
+            }
         }
         counts.report("sealed with the first key")
     }
@@ -133,7 +145,10 @@ impl Migrate {
         for entry in from.entries().await? {
             let (key, place) = (&entry.key, &to.location);
             let moved = move_entry(key, &*from.store, &*to.store, place, LOCK_TIMEOUT).await;
-            counts.add(&entry, moved);
+            match &moved {
+                Err(fault) if fault.moved_to() == Some(place) => counts.moved_before += 1,
+                _ => counts.add(&entry, moved),
+            }
         }
         counts.report("moved")
     }

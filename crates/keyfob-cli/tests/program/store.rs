@@ -151,3 +151,43 @@ fn t9_a_migrated_token_is_used_from_the_new_store_and_not_from_the_old() {
     let same = machine.run(&["store", "migrate", "old", "new"]);
     assert_eq!(same.code, 2, "{same:?}");
 }
+
+#[test]
+fn t9_a_migration_and_what_follows_it_can_be_repeated_without_a_failure() {
+    let machine = Machine::new();
+    let run = |arguments: &[&str]| {
+        let done = machine.run(arguments);
+        assert_eq!((done.code, &*done.stderr), (0, ""), "{done:?}");
+        done.stdout
+    };
+    run(&["store", "migrate", "old", "new"]);
+    let again = run(&["store", "migrate", "old", "new"]);
+    assert_eq!(again, "0 tokens are moved\n1 token was moved before\n");
+    let sealed = run(&["store", "rotate-key", "old"]);
+    let expected = "0 tokens are sealed with the first key\n1 token was moved before\n";
+    assert_eq!(sealed, expected);
+    let checked = run(&["store", "check", "old"]);
+    let line = checked.lines().nth(1).unwrap();
+    assert!(line.starts_with("moved   "), "{checked}");
+    assert!(line.contains(&machine.path("new")), "{checked}");
+    // A marker that names another store than the one that is asked for.
+    let text = fs::read_to_string(machine.path("keyfob.toml")).unwrap();
+    let other = text.replace(&machine.path("new"), &machine.path("newest"));
+    machine.folder.file("keyfob.toml", &other);
+    let elsewhere = machine.run(&["store", "migrate", "old", "new"]);
+    assert_eq!(elsewhere.code, 1, "{elsewhere:?}");
+    assert!(elsewhere.stderr.contains("was moved to"), "{elsewhere:?}");
+}
+
+#[test]
+fn rotate_key_refuses_a_store_whose_tokens_are_not_sealed() {
+    let machine = Machine::new();
+    let text = fs::read_to_string(machine.path("keyfob.toml")).unwrap();
+    let plain = text.lines().filter(|line| !line.starts_with("keys = "));
+    let plain = plain.collect::<Vec<_>>().join("\n");
+    machine.folder.file("keyfob.toml", &plain);
+    let done = machine.run(&["store", "rotate-key", "old"]);
+    assert_eq!((done.code, &*done.stdout), (2, ""), "{done:?}");
+    let problem = "the store of old has no `keys`, so its tokens are not sealed";
+    assert!(done.stderr.contains(problem), "{done:?}");
+}

@@ -98,6 +98,18 @@ impl Profile {
         }))
     }
 
+    /// Whether the tokens in the profile's [`store`](Self::store) are sealed with keys that the profile names.
+    #[must_use]
+    pub fn has_sealing_keys(&self) -> bool {
+        match &self.definition.store.place {
+            Some(PersistentStore::Files(files)) => !files.keys.is_empty(),
+            Some(PersistentStore::Redis(database) | PersistentStore::Postgres(database)) => {
+                !database.keys.is_empty()
+            }
+            Some(PersistentStore::Keyring) | None => false,
+        }
+    }
+
     /// The key of this profile's token.
     ///
     /// It holds everything that makes the token a different one: another profile, or other settings of this one. The key of the

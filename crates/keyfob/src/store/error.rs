@@ -1,6 +1,7 @@
 //! Errors of token stores.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::error::error::Error;
 
@@ -10,6 +11,7 @@ pub struct StoreError {
     kind: StoreErrorKind,
     error: Error,
     is_unreadable: bool,
+    moved_to: Option<Arc<str>>,
 }
 
 /// The kinds of [`StoreError`].
@@ -64,6 +66,7 @@ impl StoreError {
             kind,
             error,
             is_unreadable: false,
+            moved_to: None,
         }
     }
 
@@ -77,6 +80,14 @@ impl StoreError {
         Self {
             is_unreadable: true,
             ..Self::unusable(message)
+        }
+    }
+
+    /// The same error of an entry that was moved to another store, which is this place in words.
+    pub(super) fn moved(self, place: &str) -> Self {
+        Self {
+            moved_to: Some(place.into()),
+            ..self
         }
     }
 
@@ -98,6 +109,12 @@ impl StoreError {
     /// Whether the store works, and this process cannot read the entry, as with a wrong sealing key. It does not pass by itself.
     pub(crate) fn is_unreadable(&self) -> bool {
         self.is_unreadable
+    }
+
+    /// The other store, in words, if the entry was [moved](crate::store::move_entry) there.
+    #[must_use]
+    pub fn moved_to(&self) -> Option<&str> {
+        self.moved_to.as_deref()
     }
 
     /// The kind of error.

@@ -78,7 +78,8 @@ fn moved(body: &[u8]) -> StoreError {
         Ok(record) => StoreError::unreadable(format!(
             "the stored token was moved to {}; use that store, or forget the token here",
             printable(&record.moved)
-        )),
+        ))
+        .moved(&record.moved),
         Err(_) => damaged(),
     }
 }

@@ -41,7 +41,8 @@ async fn write_again(lease: &mut dyn StoreLease) -> Result<bool, StoreError> {
 ///
 /// The old store keeps a marker in place of the entry. Programs that still use it get an error that names `place`, and do not send
 /// a refresh token that was used up meanwhile. A token that they have in memory stays in use until it expires. If this is interrupted, it can be
-/// repeated: the entry is in both stores then, and is the same. Returns whether there was an entry; one that was moved before is an error.
+/// repeated: the entry is in both stores then, and is the same. Returns whether there was an entry; one that was moved before is an error
+/// that [names its place](StoreError::moved_to).
 ///
 /// # Errors
 ///
@@ -190,7 +191,8 @@ mod tests {
             assert_eq!(replaced.unwrap_err().to_string(), fault.to_string());
             assert!(old.list().await.unwrap()[0].unreadable.is_some());
             // A second run changes nothing.
-            move_all(&old, &new).await.unwrap_err();
+            let fault = move_all(&old, &new).await.unwrap_err();
+            assert_eq!(fault.moved_to(), Some("the new store"));
             assert!(old.forget(&key(), SECOND).await.unwrap());
             assert!(!move_all(&old, &new).await.unwrap());
         });
