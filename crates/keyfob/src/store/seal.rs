@@ -249,6 +249,8 @@ impl SealingKeys {
     }
 
     /// A counter that is larger than all before, also if the newest states were lost with their machine: it follows the time.
+    ///
+    /// So after a state of a machine whose clock is ahead was lost, what other machines seal counts as older for as long.
     fn next_counter(&self, id: &str) -> u64 {
         let now = SystemClock.coarse_time().wall_time();
         let now = now.duration_since(SystemTime::UNIX_EPOCH);
@@ -302,7 +304,8 @@ fn unknown_format(sealed: &[u8]) -> StoreError {
 fn outdated() -> StoreError {
     StoreError::outdated(Error::unavailable(
         "the token store has an older state of this entry than this process has seen, as after a restore or an attack; \
-         its refresh token may be used up: sign in again",
+         its refresh token may be used up: sign in again; if that does not help, compare the clocks of the machines and restart \
+         this process",
     ))
 }
 

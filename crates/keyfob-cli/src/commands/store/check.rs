@@ -29,18 +29,19 @@ pub(super) async fn run(store: &dyn TokenStore) -> Result<ExitCode, CliError> {
     }
 }
 
-/// Prints what was found. Returns whether it is good.
+/// Prints what was found. Returns whether it is good, as the marker of a token in another store is.
 fn line(what: &str, found: Result<String, StoreError>) -> Result<bool, CliError> {
     let (mark, text) = match &found {
-        Ok(text) => ("ok", format!("{what}: {text}")),
+        Ok(text) => ("ok", text.clone()),
+        Err(fault) if fault.moved_to().is_some() => ("moved", fault.to_string()),
         Err(fault) => {
             let cause = std::error::Error::source(fault);
-            let text = with_causes(fault.to_string(), cause);
-            ("failed", format!("{what}: {text}"))
+            ("failed", with_causes(fault.to_string(), cause))
         }
     };
+    let text = format!("{what}: {text}");
     print_stdout(format!("{mark:8}{}\n", printable(text)))?;
-    Ok(found.is_ok())
+    Ok(mark != "failed")
 }
 
 fn took(start: Instant) -> String {
@@ -82,17 +83,20 @@ async fn read(store: &dyn TokenStore, key: &StoreKey) -> Result<String, StoreErr
     };
     let now = SystemTime::now();
     let saved = now.checked_sub(age).unwrap_or(now);
-    let text = match found.entry.saved().duration_since(saved) {
-        Ok(ahead) if ahead > TOLERANCE => format!("{} s ahead of", ahead.as_secs()),
+    let (difference, effect) = match found.entry.saved().duration_since(saved) {
+        Ok(ahead) if ahead > TOLERANCE => (format!("{} s ahead of", ahead.as_secs()), AHEAD),
         Err(behind) if behind.duration() > TOLERANCE => {
-            format!("{} s behind", behind.duration().as_secs())
+            (format!("{} s behind", behind.duration().as_secs()), BEHIND)
         }
         _ => return Ok("can be opened".to_owned()),
     };
     Ok(format!(
-        "can be opened; the clock of the machine that saved it is {text} this one, which does no harm to tokens of this store"
+        "can be opened; the clock of the machine that saved it is {difference} this one{effect}"
     ))
 }
+
+const AHEAD: &str = "; after a sign-out, programs that have seen this entry refuse a new sign-in until this clock has caught up";
+const BEHIND: &str = ", which does no harm to tokens of this store";
 
 /// Clocks that differ by less are not worth a word.
 const TOLERANCE: Duration = Duration::from_secs(5);
