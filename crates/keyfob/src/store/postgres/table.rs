@@ -53,8 +53,9 @@ impl Table {
 
     /// The statements that create the table.
     pub(super) fn sql(&self) -> String {
-        let created = CREATE.replace("TOKENS", &self.quoted);
-        created.replace("LAYOUT", &format!("{MARK}{LAYOUT}"))
+        // The name last, because it may hold the other word.
+        let marked = CREATE.replace("LAYOUT", &format!("{MARK}{LAYOUT}"));
+        marked.replace("TOKENS", &self.quoted)
     }
 
     /// Fails unless the table is there, and has the layout that this version knows.
@@ -273,5 +274,10 @@ mod tests {
         let table = Table::new("auth.odd\"; DROP TABLE users".to_owned());
         assert_eq!(table.quoted, "\"auth\".\"odd\"\"; DROP TABLE users\"");
         assert!(table.sql().contains("CREATE TABLE \"auth\".\"odd\"\""));
+        let sql = Table::new("APP_LAYOUT_TOKENS".to_owned()).sql();
+        assert!(
+            sql.contains("CREATE TABLE \"APP_LAYOUT_TOKENS\" ("),
+            "{sql}"
+        );
     }
 }
