@@ -84,7 +84,8 @@ impl TokenPoolBuilder {
 
     /// Sets how long a key is kept that is not used. The default is [`IDLE_TIMEOUT`](Self::IDLE_TIMEOUT).
     ///
-    /// Idle keys are looked for at a new key and at a renewal, and a key may be kept for half as long again.
+    /// Idle keys are looked for at a new key and at a renewal, at most four times in this time. A key goes at the fifth look
+    /// after its last use: after at most one and a half times as long in a busy pool, later where few keys are new or renewed.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.limits.idle_timeout = timeout;
         self

@@ -21,8 +21,8 @@ use crate::source::source::TokenSource;
 /// For each [`PoolKey`] there is a [`TokenCache`], made when the key is first used. So the token of a key is fetched once for
 /// all callers (T1), a failure of one key is remembered for that key alone (T2), and a token is renewed before it expires (T3).
 ///
-/// * **Memory.** The pool keeps at most [`max_entries`](TokenPoolBuilder::max_entries) keys, and those for at most
-///   [`idle_timeout`](TokenPoolBuilder::idle_timeout) after their last use. Keys that are used often stay when many others come.
+/// * **Memory.** The pool keeps at most [`max_entries`](TokenPoolBuilder::max_entries) keys, and those for about
+///   [`idle_timeout`](TokenPoolBuilder::idle_timeout) after their last use, longer where few keys are new or renewed. Keys that are used often stay when many others come.
 ///   The cache of an evicted key lives on while a caller, a session or a renewal uses it, and the next caller for the key gets
 ///   that one. If a source holds a [refresh token](TokenSource::consumes_refresh_token) that no store keeps, its key is never
 ///   evicted; if there are too many of these, new keys are refused.
