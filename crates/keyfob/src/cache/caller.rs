@@ -59,6 +59,9 @@ impl<'a> Caller<'a> {
             };
             let limit = self.limit(&renewal, deadline);
             let ended = clock::within(clock, limit, renewal.result).await;
+            if ended.is_none() {
+                self.state.take_back_places();
+            }
             let is_over = || deadline.is_some_and(|deadline| clock.elapsed() >= deadline);
             match ended {
                 Some(Ok(Ok(lease))) => return self.accept(lease),
@@ -119,7 +122,7 @@ impl<'a> Caller<'a> {
             .usable()
             .map(|Lease(token)| token.schedule.longest_wait(now));
         renewal
-            .next_look(now)
+            .next_look(now, self.state.settings.fetch_timeout)
             .min(deadline)
             .min(valid.unwrap_or(Duration::MAX))
     }

@@ -46,8 +46,10 @@ impl Renewal {
     }
 
     /// How long a caller waits before it looks whether the renewal is abandoned.
-    pub(super) fn next_look(&self, now: Duration) -> Duration {
-        self.step.left(now).saturating_add(GRACE)
+    ///
+    /// If the renewal waits for its turn, another one may be abandoned that holds it up. Each has this timeout.
+    pub(super) fn next_look(&self, now: Duration, timeout: Duration) -> Duration {
+        self.step.left(now).min(timeout).saturating_add(GRACE)
     }
 }
 
@@ -66,6 +68,12 @@ impl StepEnd {
     /// A step without an end begins: the renewal waits for its turn in a queue.
     pub(super) fn wait(&self) {
         self.0.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// Whether a step should have ended long ago, so that nothing seems to drive its runtime.
+    pub(super) fn is_overdue(&self, now: Duration) -> bool {
+        let end = Duration::from_nanos(self.0.load(Ordering::Relaxed));
+        now >= end.saturating_add(GRACE)
     }
 
     /// The time until then.

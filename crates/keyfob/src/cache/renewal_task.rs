@@ -81,6 +81,7 @@ impl SharedState {
             pool::started(clock.elapsed().saturating_sub(asked));
             // The wait for the turn is not part of the fetch timeout.
             step.begin(&*clock, timeout);
+            place.lost_if(move |now| step.is_overdue(now));
             runtime.spawn(Box::pin(async move {
                 work.await;
                 drop(place);

@@ -161,6 +161,15 @@ impl SharedState {
         }
     }
 
+    /// Lets other renewals of the pool start in the places of those whose runtime nothing drives any more (T7).
+    ///
+    /// Without the lock, because a runtime is code outside this crate.
+    pub(super) fn take_back_places(&self) {
+        if let Some(queue) = &self.queue {
+            queue.take_back(self.current.clock.elapsed());
+        }
+    }
+
     /// Decides under the lock, and starts the renewal when the lock is free again: sources, runtimes, callbacks and
     /// loggers are code outside this crate, which may use this cache.
     fn under_lock(self: &Arc<Self>, decide: impl FnOnce(&mut LockedState) -> Decision) -> Lookup {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::runtime::lock::{Mutex, lock};
 
@@ -25,17 +26,31 @@ pub(crate) struct Limits {
 
 #[derive(Default)]
 struct Tasks {
-    running: usize,
+    /// The tasks that run.
+    running: Vec<Running>,
+    started: u64,
     waiting: VecDeque<Start>,
     /// A thread takes tasks from the queue and starts them.
     starting: bool,
 }
 
+/// A task that runs, and how to tell that nothing runs it any more.
+struct Running {
+    number: u64,
+    is_lost: Option<IsLost>,
+}
+
+/// Whether nothing runs a task any more, at this time of the clock.
+type IsLost = Box<dyn Fn(Duration) -> bool + Send>;
+
 /// Starts a task, which drops its place when it ends.
 pub(crate) type Start = Box<dyn FnOnce(Place) + Send>;
 
-/// The place of a task that runs. The next task starts when it is dropped.
-pub(crate) struct Place(TaskQueue);
+/// The place of a task that runs. The next task starts when it is dropped, or was taken back.
+pub(crate) struct Place {
+    queue: TaskQueue,
+    number: u64,
+}
 
 /// How many tasks run and wait now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,10 +70,10 @@ impl TaskQueue {
     /// Starts the task now, or when its turn comes.
     pub(crate) fn run(&self, start: Start) {
         let mut tasks = lock(&self.0.tasks);
-        if tasks.running < self.0.limits.running && tasks.waiting.is_empty() {
-            tasks.running += 1;
+        if tasks.running.len() < self.0.limits.running && tasks.waiting.is_empty() {
+            let place = self.place(&mut tasks);
             drop(tasks);
-            return start(Place(self.clone()));
+            return start(place);
         }
         tasks.waiting.push_back(start);
         drop(tasks);
@@ -74,9 +89,18 @@ impl TaskQueue {
     pub(crate) fn load(&self) -> Load {
         let tasks = lock(&self.0.tasks);
         Load {
-            running: tasks.running,
+            running: tasks.running.len(),
             waiting: tasks.waiting.len(),
         }
+    }
+
+    /// Takes back the places of tasks that nothing runs any more, and starts others.
+    pub(crate) fn take_back(&self, now: Duration) {
+        let mut tasks = lock(&self.0.tasks);
+        let is_lost = |task: &Running| task.is_lost.as_ref().is_some_and(|is_lost| is_lost(now));
+        tasks.running.retain(|task| !is_lost(task));
+        drop(tasks);
+        self.start_waiting();
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -88,22 +112,32 @@ impl TaskQueue {
     /// A runtime that has stopped drops a task at once, and its place with it. That place starts nothing itself, because a
     /// queue of 100,000 tasks would then end in as many nested calls: the loop that runs already does.
     fn start_waiting(&self) {
-        while let Some(start) = self.take() {
+        while let Some((start, place)) = self.take() {
             let _starting = Starting(self);
-            start(Place(self.clone()));
+            start(place);
         }
     }
 
     /// Takes the next task, if there is a place and no other thread is starting one.
-    fn take(&self) -> Option<Start> {
+    fn take(&self) -> Option<(Start, Place)> {
         let mut tasks = lock(&self.0.tasks);
-        if tasks.starting || tasks.running >= self.0.limits.running {
+        if tasks.starting || tasks.running.len() >= self.0.limits.running {
             return None;
         }
         let start = tasks.waiting.pop_front()?;
-        tasks.running += 1;
         tasks.starting = true;
-        Some(start)
+        Some((start, self.place(&mut tasks)))
+    }
+
+    fn place(&self, tasks: &mut Tasks) -> Place {
+        tasks.started += 1;
+        let number = tasks.started;
+        tasks.running.push(Running {
+            number,
+            is_lost: None,
+        });
+        let queue = self.clone();
+        Place { queue, number }
     }
 }
 
@@ -116,10 +150,23 @@ impl Drop for Starting<'_> {
     }
 }
 
+impl Place {
+    /// Sets when the place can be [taken back](TaskQueue::take_back), because the task cannot give it back itself.
+    pub(crate) fn lost_if(&self, is_lost: impl Fn(Duration) -> bool + Send + 'static) {
+        let mut tasks = lock(&self.queue.0.tasks);
+        let task = tasks.running.iter_mut();
+        if let Some(task) = task.rev().find(|task| task.number == self.number) {
+            task.is_lost = Some(Box::new(is_lost));
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.0.0.tasks).running -= 1;
-        self.0.start_waiting();
+        let mut tasks = lock(&self.queue.0.tasks);
+        tasks.running.retain(|task| task.number != self.number);
+        drop(tasks);
+        self.queue.start_waiting();
     }
 }
 

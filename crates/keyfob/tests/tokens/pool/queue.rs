@@ -132,6 +132,35 @@ fn t10_a_full_queue_refuses_a_missing_token_at_once_and_forgets_it() {
 }
 
 #[test]
+fn t7_a_renewal_whose_runtime_is_not_driven_holds_up_no_other_key() {
+    let pool = Pool::with(|builder| builder.fetches_at_once(1).fetch_timeout(SECOND * 5));
+    let (alice, bob) = (key("alice"), key("bob"));
+    assert!(poll(&mut Box::pin(pool.pool.lease(&alice, None))).is_pending());
+    // Another runtime has the task of the first key, and nothing drives it.
+    let abandoned = pool.tasks.hand_over();
+    let mut one = Box::pin(pool.pool.lease(&alice, None));
+    let mut two = Box::pin(pool.pool.lease(&bob, None));
+    assert!(poll(&mut one).is_pending() && poll(&mut two).is_pending());
+    assert_eq!((load(&pool.pool.status()), pool.calls("bob")), ((1, 1), 0));
+    pool.clock.advance(SECOND * 6);
+    assert!(poll(&mut two).is_pending());
+    pool.respond("bob", token("b", 100));
+    assert_eq!(ready(poll(&mut two)).unwrap().token().expose(), "b");
+    // A caller for the first key takes its renewal over, which has a place as well.
+    for _ in 0..2 {
+        assert!(poll(&mut one).is_pending());
+        pool.clock.advance(SECOND);
+    }
+    assert!(poll(&mut one).is_pending());
+    pool.respond("alice", token("a", 100));
+    assert_eq!(ready(poll(&mut one)).unwrap().token().expose(), "a");
+    // If it is driven again, it does nothing, and its place is not given back twice.
+    abandoned.run();
+    assert_eq!(load(&pool.pool.status()), (0, 0));
+    pool.fetch("carol", token("c", 100)).unwrap();
+}
+
+#[test]
 fn t7_a_runtime_that_stops_loses_no_place_of_a_pool() {
     let pool = Pool::with(|builder| builder.fetches_at_once(1));
     let (first, second) = (key("first"), key("second"));
