@@ -129,3 +129,32 @@ wait_until(lambda: session.authentication_handler.status()["renewing"])
         )
     )
     servers.release()
+
+
+def test_t9_a_program_exits_after_the_exchange_that_it_has_begun(tmp_path: Path) -> None:
+    with Servers.start(issuing_takes=0.7) as servers:
+        text = client_credentials(servers, tmp_path).replace(
+            'grant = "client_credentials"',
+            f'grant = "refresh_token"\nrefresh_token = "file:{tmp_path}/first"',
+        )
+        first = tmp_path / "first"
+        first.write_text("refresh-1")
+        first.chmod(0o600)
+        config = written(tmp_path, text)
+        run(
+            script(
+                config,
+                f"""
+from pathlib import Path
+
+session = keyfob.session("ehr", config=config)
+threading.Thread(target=session.authenticate, daemon=True).start()
+# The note of the exchange is stored before its request is sent.
+wait_until(lambda: list(Path({str(tmp_path / "store")!r}).glob("*.token")))
+""",
+            )
+        )
+        run(
+            script(config, 'keyfob.session("ehr", config=config).get("reports").raise_for_status()')
+        )
+        assert servers.counts().token_requests == 1

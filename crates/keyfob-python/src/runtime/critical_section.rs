@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 use std::{process, thread};
 
+use keyfob::source::wait_for_exchanges;
 use pyo3::prelude::*;
 
 static EXITING: AtomicBool = AtomicBool::new(false);
@@ -132,6 +133,8 @@ fn must_wait() -> bool {
 #[pyfunction]
 pub(crate) fn before_exit(py: Python<'_>) {
     notice_fork();
+    // T9: an exchange that is cut off looks like one whose response was lost. It may call Python code, so this comes first.
+    py.detach(|| wait_for_exchanges(EXCHANGE_TIMEOUT));
     KIND.set(ThreadKind::PythonDuringExit);
     EXITING.store(true, Ordering::SeqCst);
     wait_for_other_threads(py);
@@ -190,6 +193,8 @@ fn own_section() -> usize {
     usize::from(DEPTH.get() > 0)
 }
 
+/// How long the exit waits for exchanges in the background: twice as long as a database may take to reply.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(6);
 const STEP: Duration = Duration::from_millis(1);
 /// A fork and the exit wait for five seconds at most.
 const MAX_STEPS: u32 = 5000;
