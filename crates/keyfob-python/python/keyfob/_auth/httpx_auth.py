@@ -45,6 +45,9 @@ class HttpxAuth(HandlerAuth, _Auth):
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """Authenticates a request of ``httpx.Client``."""
         flow = _Flow(self, request)
+        if not flow.exchange.with_credential:
+            yield request
+            return
         lease = self._tokens.lease(flow.exchange.max_wait)
         response = yield flow.authorized(request, lease)
         while flow.needs_another_proof(lease, response):
@@ -59,6 +62,9 @@ class HttpxAuth(HandlerAuth, _Auth):
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Authenticates a request of ``httpx.AsyncClient``."""
         flow = _Flow(self, request)
+        if not flow.exchange.with_credential:
+            yield request
+            return
         lease = await self._lease(flow.exchange.max_wait)
         response = yield flow.authorized(request, lease)
         while flow.needs_another_proof(lease, response):
@@ -76,10 +82,28 @@ def begin(auth: HttpxAuth, request: httpx.Request, policy: RetryPolicy | None = 
         url=_connected(request.url),
         idempotent=IDEMPOTENCY_KEY in request.headers,
         replayable=_replayable(request),
+        with_credential=not _left_origin(request),
     )
     exchange = auth._exchange(info) if policy is None else auth._exchange(info, policy)
     check_environment_of_httpx(exchange, _host(request.url))
     return exchange
+
+
+def _left_origin(request: httpx.Request) -> bool:
+    """Whether a redirect named this request and left the origin that got the token, there or on the way (R1)."""
+    origin = request.extensions.get(_ORIGIN)
+    if origin is None:
+        return False
+    # `httpx` takes the header off a request that leaves the origin, and does not put it back.
+    left: bool = origin != _connected(request.url) or "authorization" not in request.headers
+    if left:
+        _note(request, _LEFT)
+    return left
+
+
+def _note(request: httpx.Request, origin: str) -> None:
+    # Not in place: in old versions of `httpx` the requests of other hops share the mapping.
+    request.extensions = {**request.extensions, _ORIGIN: origin}
 
 
 class _Flow:
@@ -104,6 +128,7 @@ class _Flow:
                 )
         url = str(request.url)
         request.headers.update(self._auth._headers(self.exchange, lease, request.method, url))
+        _note(request, _connected(request.url))
         return request
 
     def needs_another_proof(self, lease: Lease, response: httpx.Response) -> bool:
@@ -152,3 +177,9 @@ def _replayable(request: httpx.Request) -> bool:
 
 
 _UNAUTHORIZED = 401
+
+_ORIGIN = "keyfob.origin"
+"""The extension of a request that got the token: its origin. ``httpx`` copies it to the requests that redirects name."""
+
+_LEFT = ""
+"""In place of the origin, once the request is elsewhere: no later request of the chain gets the token."""
