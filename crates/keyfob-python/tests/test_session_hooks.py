@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import keyfob
 import pytest
 import requests
-from keyfob import AuthenticationError
+from keyfob import AuthenticationError, OriginError
 from servers import Servers
-from sessions import fixed, over
+from sessions import Hook, fixed, over
 
 
 def test_a_hook_sees_no_response_that_is_retried(servers: Servers) -> None:
@@ -80,3 +81,63 @@ def test_a_hook_may_replace_the_response(servers: Servers) -> None:
     other.raw = None
     response = fixed(servers).get(servers.api_url, hooks={"response": lambda *_, **__: other})
     assert response is other
+
+
+def raise_for_status(response: requests.Response, **_: Any) -> None:
+    response.close()
+    response.raise_for_status()
+
+
+def test_r1_a_request_whose_hook_raised_goes_to_no_other_origin(servers: Servers) -> None:
+    session = keyfob.Session(Hook(servers), base_url=servers.api_url)
+    servers.next(404)
+    with Servers.start() as other:
+        with pytest.raises(requests.HTTPError) as raised:
+            session.get("a", hooks={"response": raise_for_status})
+        sent = raised.value.request
+        assert sent is not None
+        sent.url = other.api_url
+        with pytest.raises(OriginError):
+            session.send(sent)
+        assert other.counts().requests == 0
+
+
+def test_r7_a_request_whose_hook_raised_is_sent_again_with_the_current_token(
+    servers: Servers,
+) -> None:
+    session = keyfob.Session(Hook(servers), base_url=servers.api_url)
+    servers.next(404)
+    with pytest.raises(requests.HTTPError) as raised:
+        session.get("a", hooks={"response": raise_for_status})
+    servers.revoke()
+    sent = raised.value.request
+    assert sent is not None
+    assert session.send(sent).status_code == 200
+    assert servers.received()[-1].authorization == "Bearer token-2"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_r1_a_request_that_a_hook_sends_leaves_the_credential_at_its_origin(
+    fails: bool, servers: Servers
+) -> None:
+    session = keyfob.Session(Hook(servers), header="X-Api-Key")
+
+    def again(response: requests.Response, **settings: Any) -> None:
+        if response.status_code == 404 and not fails:
+            session.send(response.request, **settings)
+        response.close()
+        response.raise_for_status()
+
+    with Servers.start() as other:
+        servers.next(404)
+        servers.next(302, headers={"location": other.api_url})
+        with pytest.raises(requests.HTTPError) as raised:
+            session.get(servers.api_url, hooks={"response": again})
+        if fails:
+            sent = raised.value.request
+            assert sent is not None
+            sent.hooks = {}
+            session.send(sent)
+        assert "x-api-key" in servers.received()[1].headers
+        (taken,) = other.received()
+        assert "x-api-key" not in taken.headers

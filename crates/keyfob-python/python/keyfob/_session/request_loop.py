@@ -121,11 +121,7 @@ class RequestLoop:
             kwargs = {**kwargs, "proxies": direct}
         while True:
             attempt = self._authorized(request, credential)
-            result, step = self._attempt(attempt, hooks, credential.lease, kwargs)
-            # Sent by hand, they are requests like the caller's.
-            for sent in (attempt, getattr(result, "request", None)):
-                if isinstance(sent, Attempt):
-                    sent.__class__ = type(request)  # type: ignore[assignment]
+            result, step = self._attempt(attempt, request, credential.lease, kwargs)
             another = None if step is None else self._obey(step, request, credential)
             if another is None:
                 return _conclude(result, hooks, step, kwargs)
@@ -154,8 +150,13 @@ class RequestLoop:
         return target if target.body is None or replayable(target) else None
 
     def _attempt(
-        self, attempt: PreparedRequest, hooks: Any, lease: Lease | None, kwargs: dict[str, Any]
+        self,
+        attempt: PreparedRequest,
+        request: PreparedRequest,
+        lease: Lease | None,
+        kwargs: dict[str, Any],
     ) -> tuple[Response | RequestException, Step | None]:
+        hooks = request.hooks
         judged = False
         step: Step | None = None
 
@@ -165,7 +166,9 @@ class RequestLoop:
             step = self._exchange.on_response(lease, response.status_code, response.headers)
             if step is not None:
                 return response
-            # The hooks of the caller see only the response that the caller gets.
+            # The hooks of the caller see only the response that the caller gets. They may send its request again.
+            _end_attempt(attempt, request)
+            _end_attempt(response.request, request)
             return _run_hooks(response, hooks, adapter_kwargs)
 
         attempt.hooks = {"response": [judge]}
@@ -174,8 +177,10 @@ class RequestLoop:
             if not judged and isinstance(response, Response):
                 # An overridden `send` made the response itself.
                 response = judge(response, **kwargs)
+            _end_attempt(getattr(response, "request", None), request)
             return response, step
         except RequestException as error:
+            _end_attempt(error.request, request)
             if not judged:
                 step = self._exchange.on_failure(lease, classify(error))
                 advise(error)
@@ -183,7 +188,7 @@ class RequestLoop:
                 raise
             return error, step
         finally:
-            attempt.hooks = hooks
+            _end_attempt(attempt, request)
 
     def _obey(
         self, step: Step, request: PreparedRequest, credential: Credential
@@ -243,6 +248,13 @@ class Attempt(PreparedRequest):
         copy = super().copy()
         copy.__class__ = Attempt
         return copy
+
+
+def _end_attempt(attempt: object, request: PreparedRequest) -> None:
+    """Makes an attempt, or a copy of it, a request like the caller's: sent by hand, it gets a loop of its own."""
+    if isinstance(attempt, Attempt):
+        attempt.hooks = request.hooks
+        attempt.__class__ = type(request)  # type: ignore[assignment]
 
 
 class _WithoutCredential(PreparedRequest):
