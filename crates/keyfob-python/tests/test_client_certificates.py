@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import hashlib
 import json
@@ -151,6 +152,50 @@ def test_r1_a_server_that_a_redirect_leads_to_does_not_see_the_certificate(
     other = start(ssl.CERT_OPTIONAL)
     assert presented(session(start(target=other), folder).get("data")) is None
     assert presented(session(other, folder).get("data")) is not None
+
+
+def test_r1_a_redirect_sent_by_hand_does_not_show_the_certificate(
+    start: Start, folder: Path
+) -> None:
+    other = start(ssl.CERT_OPTIONAL)
+    made = session(start(target=other), folder)
+    response = made.get("data", allow_redirects=False)
+    assert response.next is not None
+    assert presented(made.send(response.next)) is None
+    assert presented(session(other, folder).get("data")) is not None
+
+
+@pytest.mark.parametrize("bound", [False, True])
+@pytest.mark.parametrize("followed", ["by hand", "by the call", "by the client"])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_r1_a_server_that_a_redirect_of_httpx_leads_to_does_not_see_the_certificate(
+    start: Start, folder: Path, bound: bool, followed: str, is_async: bool
+) -> None:
+    other = start(ssl.CERT_OPTIONAL)
+    url = start(target=other)
+    settings: Any = {
+        "cert": (f"{folder}/tls.crt", f"{folder}/tls.key"),
+        "verify": str(folder / "ca.pem"),
+        "redirects": 3 if followed == "by the client" else 0,
+        "base_url": url if bound else None,
+    }
+    call: Any = {"follow_redirects": True} if followed == "by the call" else {}
+
+    def sync() -> Any:
+        with keyfob.Client(lambda: "t0ken", **settings) as client:
+            if not bound:
+                assert presented(client.get(other)) is not None
+            response = client.get(url, **call)
+            return client.send(response.next_request) if followed == "by hand" else response
+
+    async def on_loop() -> Any:
+        async with keyfob.AsyncClient(lambda: "t0ken", **settings) as client:
+            if not bound:
+                assert presented(await client.get(other)) is not None
+            response = await client.get(url, **call)
+            return await client.send(response.next_request) if followed == "by hand" else response
+
+    assert presented(asyncio.run(on_loop()) if is_async else sync()) is None
 
 
 def test_the_certificate_of_a_profile_is_for_the_api_and_for_the_token_endpoint(

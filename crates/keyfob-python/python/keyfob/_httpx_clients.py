@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable
 from itertools import pairwise
+from types import TracebackType
 from typing import Any
 
 import anyio
@@ -12,7 +13,7 @@ import httpx
 from httpx import USE_CLIENT_DEFAULT
 
 from keyfob import _certificates, _tunnel
-from keyfob._auth.httpx_auth import HttpxAuth, begin
+from keyfob._auth.httpx_auth import HttpxAuth, begin, connected
 from keyfob._certificates import Cert, Verify
 from keyfob._core import TIMEOUT, Exchange, RetryPolicy, Wait
 from keyfob._handler.handler import GenericExternallyManagedJWTHandler
@@ -23,6 +24,12 @@ from keyfob._values import CacheSettings
 
 class _Settings:
     """What both clients do with their keywords."""
+
+    _plain: Any
+    """The client of ``httpx``."""
+
+    _uncertified: Any
+    """A client of ``httpx`` without the client certificate, for the servers that redirects name (R1)."""
 
     def __init__(
         self,
@@ -55,6 +62,8 @@ class _Settings:
         for url in [*several(origins), *([] if self._folder is None else [self._folder])]:
             self._keyfob_auth._origins.bind(url)
         self._policy = policy(retries, total, retry)
+        authorities = _certificates.ca_file(verify)
+        client: Any = self
         init: Any = super().__init__
         init(
             auth=self._keyfob_auth,
@@ -62,9 +71,15 @@ class _Settings:
             timeout=TIMEOUT if timeout is None else timeout,
             follow_redirects=redirects > 0,
             max_redirects=redirects or 20,
-            verify=_certificates.context(_certificates.ca_file(verify), cert),
+            verify=_certificates.context(authorities, cert),
             **kwargs,
         )
+        self._uncertified = None
+        if cert is not None and kwargs.get("transport") is None:
+            connection = {name: kwargs[name] for name in _CONNECTION if name in kwargs}
+            self._uncertified = self._plain(
+                verify=_certificates.context(authorities), cookies=client.cookies.jar, **connection
+            )
 
     def build_request(self, method: str, url: Any, **kwargs: Any) -> httpx.Request:
         """Like ``httpx``'s, with the URL resolved against the base URL as RFC 3986 §5 says."""
@@ -73,6 +88,15 @@ class _Settings:
             url = resolved(self._folder, url)
         request: httpx.Request = build.build_request(method, url, **kwargs)
         return request
+
+    def _name(self, request: httpx.Request) -> None:
+        """Records the origin that the caller names. ``httpx`` copies the extension to the requests that redirects name."""
+        if _NAMED not in request.extensions:
+            request.extensions = {**request.extensions, _NAMED: connected(request.url)}
+
+    def _shows_certificate(self, request: httpx.Request) -> bool:
+        named: bool = request.extensions.get(_NAMED) == connected(request.url)
+        return named or self._uncertified is None
 
     def __repr__(self) -> str:
         return repr(self._keyfob_auth).replace(HttpxAuth.__name__, type(self).__name__, 1)
@@ -90,6 +114,8 @@ class Client(_Settings, httpx.Client):
     <Response [200 OK]>
     """
 
+    _plain = httpx.Client
+
     def send(
         self,
         request: httpx.Request,
@@ -105,6 +131,7 @@ class Client(_Settings, httpx.Client):
             OriginError: The token may not go to this URL; nothing was sent.
             httpx.TransportError: The last failure, after all retries.
         """
+        self._name(request)
         if auth is not USE_CLIENT_DEFAULT:
             return super().send(
                 request, stream=stream, auth=auth, follow_redirects=follow_redirects
@@ -124,6 +151,27 @@ class Client(_Settings, httpx.Client):
                 response.close()
             time.sleep(loop.pause)
 
+    def close(self) -> None:
+        """Closes all connections."""
+        super().close()
+        if self._uncertified is not None:
+            self._uncertified.close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        super().__exit__(kind, error, traceback)
+        if self._uncertified is not None:
+            self._uncertified.close()
+
+    def _send_single_request(self, request: httpx.Request) -> httpx.Response:
+        sender: Any = super() if self._shows_certificate(request) else self._uncertified
+        response: httpx.Response = sender._send_single_request(request)
+        return response
+
 
 class AsyncClient(_Settings, httpx.AsyncClient):
     """An ``httpx.AsyncClient`` over a hook or another source of tokens, with the keywords of :class:`keyfob.Session`.
@@ -137,6 +185,8 @@ class AsyncClient(_Settings, httpx.AsyncClient):
     >>> asyncio.run(reports())
     <Response [200 OK]>
     """
+
+    _plain = httpx.AsyncClient
 
     async def send(
         self,
@@ -153,6 +203,7 @@ class AsyncClient(_Settings, httpx.AsyncClient):
             OriginError: The token may not go to this URL; nothing was sent.
             httpx.TransportError: The last failure, after all retries.
         """
+        self._name(request)
         if auth is not USE_CLIENT_DEFAULT:
             return await super().send(
                 request, stream=stream, auth=auth, follow_redirects=follow_redirects
@@ -171,6 +222,27 @@ class AsyncClient(_Settings, httpx.AsyncClient):
                     return response
                 await response.aclose()
             await anyio.sleep(loop.pause)
+
+    async def aclose(self) -> None:
+        """Closes all connections."""
+        await super().aclose()
+        if self._uncertified is not None:
+            await self._uncertified.aclose()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await super().__aexit__(kind, error, traceback)
+        if self._uncertified is not None:
+            await self._uncertified.aclose()
+
+    async def _send_single_request(self, request: httpx.Request) -> httpx.Response:
+        sender: Any = super() if self._shows_certificate(request) else self._uncertified
+        response: httpx.Response = await sender._send_single_request(request)
+        return response
 
 
 class _RetryLoop:
@@ -239,5 +311,10 @@ def _was_refused(error: BaseException | None) -> bool:
         error = several[-1] if several else error.__cause__ or error.__context__
     return error is not None
 
+
+_NAMED = "keyfob.named"
+
+_CONNECTION = ("trust_env", "http1", "http2", "proxy", "mounts", "limits", "default_encoding")
+"""The keywords of ``httpx`` that say how its clients connect."""
 
 __all__ = ["AsyncClient", "Client"]

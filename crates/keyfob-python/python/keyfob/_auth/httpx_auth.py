@@ -79,7 +79,7 @@ def begin(auth: HttpxAuth, request: httpx.Request, policy: RetryPolicy | None = 
     """Begins an exchange for a request, which is sent once unless a policy says otherwise."""
     info = RequestInfo(
         method=request.method,
-        url=_connected(request.url),
+        url=connected(request.url),
         idempotent=IDEMPOTENCY_KEY in request.headers,
         replayable=_replayable(request),
         with_credential=not _left_origin(request),
@@ -95,7 +95,7 @@ def _left_origin(request: httpx.Request) -> bool:
     if origin is None:
         return False
     # `httpx` takes the header off a request that leaves the origin, and does not put it back.
-    left: bool = origin != _connected(request.url) or "authorization" not in request.headers
+    left: bool = origin != connected(request.url) or "authorization" not in request.headers
     if left:
         _note(request, _LEFT)
     return left
@@ -128,7 +128,7 @@ class _Flow:
                 )
         url = str(request.url)
         request.headers.update(self._auth._headers(self.exchange, lease, request.method, url))
-        _note(request, _connected(request.url))
+        _note(request, connected(request.url))
         return request
 
     def needs_another_proof(self, lease: Lease, response: httpx.Response) -> bool:
@@ -137,7 +137,7 @@ class _Flow:
         new = [each for each in [*response.history, response] if each not in self._attempts]
         self._attempts += new
         for redirected in new[1:]:
-            url, method = _connected(redirected.request.url), redirected.request.method
+            url, method = connected(redirected.request.url), redirected.request.method
             self.exchange.redirected(url, method)
         if self._has_proof_of_another_url(len(new) > 1, response):
             self._redirected_again = True
@@ -158,7 +158,7 @@ class _Flow:
         )
 
 
-def _connected(url: httpx.URL) -> str:
+def connected(url: httpx.URL) -> str:
     """The scheme, host and port that ``httpx`` connects to, however the URL was written."""
     host = f"[{_host(url)}]" if ":" in _host(url) else _host(url)
     return f"{url.scheme}://{host}" + ("" if url.port is None else f":{url.port}")

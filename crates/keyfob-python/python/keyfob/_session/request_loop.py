@@ -112,8 +112,8 @@ class RequestLoop:
     def send(self, request: PreparedRequest, kwargs: dict[str, Any]) -> Response:
         """Sends to one URL until the exchange is done; returns the last response or raises the last failure (R6)."""
         hooks = request.hooks
-        if kwargs.get("cert") and not self._exchange.with_credential:
-            # R1: a server that does not get the credential does not see the client certificate.
+        if not self._exchange.with_credential:
+            # R1: a server that does not get the credential does not see the client certificate, also not the session's own.
             kwargs = {**kwargs, "cert": None}
         credential = self._credential()
         if kwargs.get("proxies") and self._exchange.stays_local:
