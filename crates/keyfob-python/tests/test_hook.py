@@ -230,6 +230,26 @@ def test_t7_a_request_to_exit_reaches_the_caller_that_waits(
     assert handler.get_valid_token() == "token-2"
 
 
+@pytest.mark.parametrize("exit_request", [KeyboardInterrupt, SystemExit])
+def test_t7_a_request_to_exit_of_a_coroutine_does_not_end_its_event_loop(
+    exit_request: type[BaseException],
+) -> None:
+    loops, failures = [], [exit_request("stop")]
+
+    async def hook() -> tuple[str, datetime]:
+        loops.append(asyncio.get_running_loop())
+        await asyncio.sleep(0)
+        if failures:
+            raise failures.pop()
+        return get_token()
+
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)  # type: ignore[arg-type]
+    with pytest.raises(exit_request, match="stop"):
+        handler.get_valid_token()
+    assert handler.get_valid_token() == "t0ken"
+    assert loops[0] is loops[1]
+
+
 def test_t7_a_request_to_exit_reaches_one_of_many_callers_and_the_others_ask_again() -> None:
     calls = []
 

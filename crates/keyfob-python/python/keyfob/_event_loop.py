@@ -234,7 +234,17 @@ def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
         watcher.start(int)
         # The threads of the default executor would be greenlets, for which the exit of the program would wait in vain.
         loop.run_in_executor = partial(_run_in_thread, loop)  # type: ignore[assignment]
-    loop.run_forever()
+    while _was_interrupted(loop):
+        pass  # The other hooks go on.
+
+
+def _was_interrupted(loop: asyncio.AbstractEventLoop) -> bool:
+    """Runs the loop. It ends early if a hook asks to exit, which ``asyncio`` raises here too; the caller of the hook gets it."""
+    try:
+        loop.run_forever()
+    except (KeyboardInterrupt, SystemExit):
+        return True
+    return False
 
 
 def _run_in_thread(
