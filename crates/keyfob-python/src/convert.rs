@@ -60,7 +60,7 @@ pub(crate) fn header_map(
             continue;
         };
         // Python's clients decode header values as Latin-1, one character per byte (RFC 9110 §5.5).
-        let bytes: Vec<u8> = text
+        let bytes: Vec<u8> = once(&text)
             .chars()
             .map(|c| u8::try_from(c).unwrap_or(b'?'))
             .collect();
@@ -69,6 +69,15 @@ pub(crate) fn header_map(
         }
     }
     Ok(map)
+}
+
+/// A value that was sent twice, once. Python's clients join the values of a name, and `0, 0` is no number of seconds.
+fn once(text: &str) -> &str {
+    let half = text.len().saturating_sub(", ".len()) / 2;
+    match (text.get(..half), text.get(half..)) {
+        (Some(one), Some(rest)) if rest.strip_prefix(", ") == Some(one) => one,
+        _ => text,
+    }
 }
 
 /// A header value as text, decoded as Latin-1.

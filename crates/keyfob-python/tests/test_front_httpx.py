@@ -96,6 +96,29 @@ def test_r3_a_401_renews_the_token_once(send: Send, servers: Servers) -> None:
     assert servers.counts().requests == 5
 
 
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [(503, {}), (500, {"www-authenticate": 'Bearer error="invalid_token"'})],
+)
+def test_r3_a_status_that_means_a_rejection_renews_once_and_is_never_retried(
+    send: Send, status: int, headers: dict[str, str], servers: Servers
+) -> None:
+    hook = Hook(servers)
+    settings: dict[str, Any] = {"base_url": servers.api_url, "retry": AT_ONCE.with_own_budget()}
+    servers.next(status, headers=headers, times=9)
+    response = send(hook, "GET", "a", rejected_statuses=[503], **settings)
+    assert (response.status_code, hook.calls, servers.counts().requests) == (status, 2, 2)
+
+
+def test_r4_a_rejection_of_no_token_of_ours_is_retried(send: Send, servers: Servers) -> None:
+    with Servers.start() as other:
+        servers.next(302, headers={"location": other.api_url})
+        other.next(503)
+        settings: dict[str, Any] = {"redirects": 5, "retry": AT_ONCE.with_own_budget()}
+        send(Hook(servers), "GET", servers.api_url, rejected_statuses=[503], **settings)
+        assert other.counts().statuses == {503: 1, 401: 1}
+
+
 def test_r1_a_retry_at_the_other_origin_does_not_put_the_token_back(
     send: Send, servers: Servers
 ) -> None:

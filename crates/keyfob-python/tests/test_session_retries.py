@@ -93,6 +93,13 @@ def test_r4_a_post_is_retried_if_the_server_says_it_did_nothing(
     assert servers.counts().requests == 2
 
 
+@pytest.mark.parametrize("value", ["0", "Sun, 06 Nov 1994 08:49:37 GMT"])
+def test_r5_a_retry_after_that_is_sent_twice_is_read(value: str, servers: Servers) -> None:
+    # `requests` joins two fields to this one.
+    servers.next(503, headers={"retry-after": f"{value}, {value}"})
+    assert fixed(servers).post(servers.api_url, data=b"whole").status_code == 200
+
+
 @pytest.mark.parametrize("status", [408, 425, 500, 502, 504])
 def test_r4_retry_after_allows_a_post_retry_only_with_429_and_503(
     servers: Servers, status: int

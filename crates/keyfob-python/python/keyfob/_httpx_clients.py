@@ -268,7 +268,10 @@ class _RetryLoop:
             # The auth object has sent the other ones again.
             if before.has_redirect_location:
                 self._exchange.redirected(str(after.request.url), after.request.method)
-        # The auth object has judged a 401 already, so this one judges the response without a lease.
+        # The auth object has judged a rejection already, and has sent the request once more if that could help (R3).
+        rejected = self._exchange.rejects(response.status_code, response.headers)
+        if rejected and self._exchange.with_credential:
+            return False
         step = self._exchange.on_response(None, response.status_code, response.headers)
         return self._obeys(step, response.request)
 

@@ -185,6 +185,15 @@ impl Exchange {
         self.judge(py, lease, Outcome::Response(status, &headers))
     }
 
+    /// Whether a response to an attempt with the credential rejects it.
+    fn rejects(&self, status: u16, headers: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let Ok(status) = StatusCode::from_u16(status) else {
+            return Ok(false);
+        };
+        let headers = header_map(headers, self.core.judged_fields(status))?;
+        Ok(self.authenticator.rejects(status, &headers))
+    }
+
     /// Judges a failure: `connect`, `refused`, `timeout`, `broken` or `final`.
     fn on_failure(
         &mut self,

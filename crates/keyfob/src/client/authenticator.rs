@@ -259,6 +259,14 @@ impl Authenticator {
         }
     }
 
+    /// Whether a response to an attempt with the credential rejects it (R3).
+    ///
+    /// For clients that have a part below them judge that: such a response is then not to be retried.
+    #[must_use]
+    pub fn rejects(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.rejected.refuse(status, headers)
+    }
+
     /// Decides what follows on the outcome of an attempt.
     ///
     /// Retries and redirects are logged and counted.
