@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urljoin
 
+import keyfob
 import pytest
 import requests
 import responses
@@ -316,9 +318,43 @@ def test_netrc_adds_no_credential_at_another_origin(
     redirect(servers, "/new")
     redirect(servers, other.api_url)
     redirect(other, "/further")
+    redirect(other, f"{servers.api_url}/home")
     fixed(servers).get(servers.api_url)
-    assert [received.authorization for received in servers.received()] == ["Bearer token-1"] * 2
+    sent = [received.authorization for received in servers.received()]
+    assert sent == ["Bearer token-1", "Bearer token-1", None]
     assert "token-1" not in str([received.headers for received in other.received()])
+    assert [received.authorization for received in other.received()] == [None, None]
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
+def test_r9_netrc_adds_no_second_credential(
+    servers: Servers,
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    level: int,
+) -> None:
+    caplog.set_level(level, "keyfob")
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login l password p\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    redirect(servers, "/new")
+    keyfob.Session(Hook(servers), header="X-Api-Key").get(servers.api_url)
+    for received in servers.received():
+        assert "x-api-key" in received.headers
+        assert "authorization" not in received.headers
+
+
+def test_r9_the_callers_authorization_stays_within_the_origin(
+    servers: Servers, other: Servers
+) -> None:
+    redirect(servers, "/new")
+    redirect(servers, other.api_url)
+    session = keyfob.Session(Hook(servers), header="X-Api-Key")
+    session.get(servers.api_url, headers={"Authorization": "Bearer mine"})
+    sent = [received.authorization for received in servers.received()]
+    assert sent == ["Bearer mine"] * 2
+    assert other.received()[0].authorization is None
 
 
 @pytest.mark.parametrize("by_hand", [False, True])

@@ -142,6 +142,9 @@ class RequestLoop:
         follows = self._exchange.redirected(str(target.url), target.method or "GET")
         for name in self._headers:
             target.headers.pop(name, None)
+        if not follows or not has_header(request, "Authorization"):
+            # `requests` takes one from netrc for each redirect, in place of the credential or in addition to it.
+            target.headers.pop("Authorization", None)
         target.__class__ = PreparedRequest if follows else _WithoutCredential
         if not follows:
             # It names the old origin (RFC 9110 §7.2).

@@ -219,8 +219,14 @@ class AuthenticatedSession(requests.Session):
         >>> prepared = session.prepare_request(requests.Request("GET", api))
         """
         auth = request.auth or self.auth
-        if auth is None and not _logger.isEnabledFor(logging.DEBUG):
-            # Skips the search in netrc, whose result would be replaced. The debug log reports that, so it needs the search.
+        if auth is None:
+            if _logger.isEnabledFor(logging.DEBUG):
+                unused = super().prepare_request(Request("GET", request.url)).headers
+                if unused.get("Authorization") != self.headers.get("Authorization"):
+                    _logger.debug(
+                        "the session's credential replaces the authorization of the request"
+                    )
+            # Skips the search in netrc, whose result is never sent.
             request = shallow_copy(request)
             request.auth = _no_auth
         prepared = super().prepare_request(request)
