@@ -9,12 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import keyfob
 import pytest
 import requests
 from keyfob import BearerAuthSession
 from requests.auth import HTTPDigestAuth
 from servers import Servers
-from sessions import fixed
+from sessions import Hook, fixed, renewing
 
 
 def test_r9_the_headers_passed_in_are_not_changed(servers: Servers) -> None:
@@ -85,6 +86,24 @@ def test_r9_digest_authentication_does_not_handle_a_401(servers: Servers) -> Non
     assert {each.authorization.split()[0] for each in servers.received() if each.authorization} == {
         "Bearer"
     }
+
+
+def test_r9_no_auth_object_answers_a_401_with_another_credential(servers: Servers) -> None:
+    others = (f"0ther-{n}" for n in range(9))
+    other = keyfob.GenericExternallyManagedJWTHandler(get_token=lambda: next(others))
+    seen: list[int] = []
+    for where in ["call", "session"]:
+        with renewing(Hook(servers)) as session:
+            session.hooks["response"].append(lambda answer, **_: seen.append(answer.status_code))
+            call: dict[str, Any] = {"auth": other.auth()} if where == "call" else {}
+            session.auth = None if call else other.auth()
+            servers.next(401, times=2)
+            assert session.get(servers.api_url, **call).status_code == 401
+    # The hooks of the caller stay.
+    assert seen == [401, 401]
+    assert [each.authorization for each in servers.received()] == [
+        f"Bearer token-{n}" for n in range(1, 5)
+    ]
 
 
 def test_r9_a_cookie_header_of_the_caller_survives_a_retry(servers: Servers) -> None:

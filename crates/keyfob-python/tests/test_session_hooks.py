@@ -91,7 +91,7 @@ def raise_for_status(response: requests.Response, **_: Any) -> None:
 def test_r1_a_request_whose_hook_raised_goes_to_no_other_origin(servers: Servers) -> None:
     session = keyfob.Session(Hook(servers), base_url=servers.api_url)
     servers.next(404)
-    with Servers.start() as other:
+    with session, Servers.start() as other:
         with pytest.raises(requests.HTTPError) as raised:
             session.get("a", hooks={"response": raise_for_status})
         sent = raised.value.request
@@ -107,12 +107,14 @@ def test_r7_a_request_whose_hook_raised_is_sent_again_with_the_current_token(
 ) -> None:
     session = keyfob.Session(Hook(servers), base_url=servers.api_url)
     servers.next(404)
-    with pytest.raises(requests.HTTPError) as raised:
-        session.get("a", hooks={"response": raise_for_status})
-    servers.revoke()
-    sent = raised.value.request
-    assert sent is not None
-    assert session.send(sent).status_code == 200
+    with session:
+        with pytest.raises(requests.HTTPError) as raised:
+            session.get("a", hooks={"response": raise_for_status})
+        servers.revoke()
+        sent = raised.value.request
+        assert sent is not None
+        sent.hooks = {}
+        assert session.send(sent).status_code == 200
     assert servers.received()[-1].authorization == "Bearer token-2"
 
 
@@ -123,12 +125,12 @@ def test_r1_a_request_that_a_hook_sends_leaves_the_credential_at_its_origin(
     session = keyfob.Session(Hook(servers), header="X-Api-Key")
 
     def again(response: requests.Response, **settings: Any) -> None:
+        response.close()
         if response.status_code == 404 and not fails:
             session.send(response.request, **settings)
-        response.close()
         response.raise_for_status()
 
-    with Servers.start() as other:
+    with session, Servers.start() as other:
         servers.next(404)
         servers.next(302, headers={"location": other.api_url})
         with pytest.raises(requests.HTTPError) as raised:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import requests
 from requests import PreparedRequest, Request, Response
-from requests.auth import HTTPDigestAuth
 from requests.exceptions import InvalidSchema, TooManyRedirects
-from requests.sessions import merge_setting
+from requests.hooks import default_hooks
+from requests.sessions import merge_hooks, merge_setting
 from requests.utils import resolve_proxies
 
 from keyfob import _certificates
@@ -230,11 +230,12 @@ class AuthenticatedSession(requests.Session):
             request = shallow_copy(request)
             request.auth = _no_auth
         prepared = super().prepare_request(request)
-        if isinstance(auth, HTTPDigestAuth):
-            # Its hooks would answer a 401 with another credential than the session's.
-            _logger.debug("the session's credential replaces digest authentication")
-            prepared.deregister_hook("response", auth.handle_401)
-            prepared.deregister_hook("response", auth.handle_redirect)
+        with_those_of_auth = prepared.hooks
+        prepared.hooks = default_hooks()
+        prepared.prepare_hooks(merge_hooks(request.hooks, self.hooks))
+        if prepared.hooks != with_those_of_auth:
+            # They would answer a 401 with another credential than the session's, as digest authentication does.
+            _logger.debug("the session's credential replaces the response hooks of the auth object")
         return prepared
 
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
