@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -98,6 +99,61 @@ def test_r1_a_redirect_between_two_named_origins_loses_the_token_too(servers: Se
         servers.next(302, headers={"location": other.api_url})
         assert status(middleware, "GET", servers.api_url) == 401
         assert [each.authorization for each in other.received()] == [None]
+
+
+@pytest.mark.parametrize("disturbance", ["task", "call", "retry"])
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("timeout", [None, 30])
+def test_r1_a_redirect_loses_the_token_whatever_other_middlewares_do(
+    disturbance: str, named: bool, timeout: float | None, servers: Servers
+) -> None:
+    with Servers.start() as other:
+        origins = [servers.api_url, other.api_url] if named else [servers.api_url]
+        middleware = Middleware(Hook(servers), *origins)
+
+        async def disturb(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            if disturbance == "task":
+                return await asyncio.create_task(_awaited(handler(request)))
+            response = await handler(request)
+            if disturbance == "retry" and response.status == 503:
+                response.close()
+                del response
+                return await handler(request)
+            if disturbance == "call":
+                url = f"{servers.api_url}/status"
+                async with client.get(url, middlewares=[middleware]) as another:
+                    await another.read()
+            return response
+
+        async def main() -> int:
+            nonlocal client
+            limit = aiohttp.ClientTimeout(timeout)
+            async with (
+                aiohttp.ClientSession(middlewares=[disturb, middleware], timeout=limit) as client,
+                client.get(servers.api_url) as response,
+            ):
+                return response.status
+
+        client: aiohttp.ClientSession
+        servers.next(302, headers={"location": other.api_url})
+        if disturbance == "retry":
+            other.next(503)
+        assert asyncio.run(main()) == 401
+        assert {each.authorization for each in other.received()} == {None}
+
+
+async def _awaited(response: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
+    return await response
+
+
+def test_no_call_is_remembered_after_its_end(servers: Servers) -> None:
+    middleware = Middleware(Hook(servers), servers.api_url)
+    servers.next(302, headers={"location": "/there"})
+    assert status(middleware, "GET", servers.api_url) == 200
+    gc.collect()
+    assert len(middleware._flows) == 0
 
 
 def test_a_redirect_within_the_origin_keeps_the_token(servers: Servers) -> None:

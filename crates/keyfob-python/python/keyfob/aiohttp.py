@@ -13,8 +13,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextvars import ContextVar
 from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from aiohttp import ClientError, ClientHandlerType, ClientRequest, ClientResponse
 from aiohttp.payload import BytesPayload, IOBasePayload
@@ -70,6 +70,10 @@ class Middleware(HandlerAuth):
                 "name the origins that may receive the token: Middleware(tokens, 'https://api.example.com')"
             )
 
+        # `aiohttp` asks a middleware for each redirect, without saying that it is one, and perhaps in another task.
+        self._flows: WeakValueDictionary[int, _Flow] = WeakValueDictionary()
+        self._redirects: WeakKeyDictionary[ClientResponse, _Flow] = WeakKeyDictionary()
+
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Sends a request with the token on it; ``aiohttp`` calls it for each redirect too.
 
@@ -95,13 +99,15 @@ class Middleware(HandlerAuth):
                 response.close()
                 self._put_on(flow.exchange, request, renewed)
                 response = await handler(request)
-        flow.expect_redirect_of(response)
+        self._expect_redirect_of(flow, response)
         return response
 
     def _flow_of(self, request: ClientRequest) -> _Flow:
         """The flow of the call that the request belongs to: the one that a redirect or a retry of ``aiohttp`` continues."""
-        flow = _current.get()
-        if flow is not None and flow.continues_with(self, request):
+        call = _call_of(request)
+        flow = self._flows.get(id(call))
+        if flow is not None:
+            flow.continue_with(request)
             return flow
         exchange = self._exchange(
             RequestInfo(
@@ -111,9 +117,14 @@ class Middleware(HandlerAuth):
                 replayable=_is_replayable(request),
             )
         )
-        flow = _Flow(self, request, exchange)
-        _current.set(flow)
-        return flow
+        return _Flow(call, exchange)
+
+    def _expect_redirect_of(self, flow: _Flow, response: ClientResponse) -> None:
+        """Keeps the flow if the next request of its call is one that a redirect names: as long as ``aiohttp`` has the response."""
+        if response.status in _REDIRECTS:
+            flow.redirected = True
+            self._flows[id(flow.call)] = flow
+            self._redirects[response] = flow
 
     async def _authorize(self, exchange: Exchange, request: ClientRequest) -> Lease | None:
         if not exchange.with_credential:
@@ -146,30 +157,17 @@ _OriginError.__module__ = OriginError.__module__
 class _Flow:
     """One call of ``ClientSession.request``, from its first request to the response after the last redirect."""
 
-    def __init__(self, middleware: Middleware, request: ClientRequest, exchange: Exchange) -> None:
+    def __init__(self, call: Any, exchange: Exchange) -> None:
+        self.call = call
         self.exchange = exchange
-        self._middleware = middleware
-        self._call = _call_of(request)
-        self._redirected = False
+        self.redirected = False
+        """Whether the next request is one that a redirect names."""
 
-    def continues_with(self, middleware: Middleware, request: ClientRequest) -> bool:
-        """Whether a request belongs to this call; records the redirect that led to it."""
-        if middleware is not self._middleware or _call_of(request) is not self._call:
-            return False
-        if self._redirected:
-            self._redirected = False
+    def continue_with(self, request: ClientRequest) -> None:
+        """Records the redirect that led to a request of this call."""
+        if self.redirected:
+            self.redirected = False
             self.exchange.redirected(_connected(request.url), request.method)
-        return True
-
-    def expect_redirect_of(self, response: ClientResponse) -> None:
-        """Records that the next request of this call is one that a redirect names, if this response is a redirect."""
-        self._redirected = response.status in _REDIRECTS
-        if not self._redirected:
-            _current.set(None)
-
-
-_current: ContextVar[_Flow | None] = ContextVar("keyfob.aiohttp", default=None)
-"""The call that this task has begun. ``aiohttp`` asks a middleware for each redirect, without saying that it is one."""
 
 
 def _call_of(request: ClientRequest) -> Any:
