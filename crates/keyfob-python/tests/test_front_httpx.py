@@ -151,6 +151,57 @@ def test_r2_without_a_token_nothing_is_sent(send: Send, servers: Servers) -> Non
     assert servers.counts().requests == 0
 
 
+def hook_of(send: Send, seen: list[int]) -> dict[str, Any]:
+    """Event hooks of a client as in the documentation of httpx; what they see is appended."""
+
+    def see(response: httpx.Response) -> None:
+        seen.append(response.status_code)
+        if response.is_error:
+            response.raise_for_status()
+
+    async def see_on_loop(response: httpx.Response) -> None:
+        see(response)
+
+    return {"response": [see_on_loop if send.__name__ == "on_loop" else see]}
+
+
+def test_a_hook_of_httpx_sees_no_response_that_is_retried(send: Send, servers: Servers) -> None:
+    seen: list[int] = []
+    settings: dict[str, Any] = {"base_url": servers.api_url, "retry": AT_ONCE.with_own_budget()}
+    servers.next(302, headers={"location": "/there"})
+    servers.next(503)
+    response = send(
+        Hook(servers), "GET", "a", redirects=3, event_hooks=hook_of(send, seen), **settings
+    )
+    assert (response.status_code, seen) == (200, [302, 200])
+    seen.clear()
+    servers.next(401)
+    servers.next(503)
+    response = send(Hook(servers), "GET", "a", event_hooks=hook_of(send, seen), **settings)
+    assert (response.status_code, seen) == (200, [200])
+
+
+def test_a_hook_of_httpx_sees_the_last_response_and_raises(send: Send, servers: Servers) -> None:
+    seen: list[int] = []
+    settings: dict[str, Any] = {"base_url": servers.api_url, "retry": AT_ONCE.with_own_budget()}
+    servers.next(503, times=9)
+    with pytest.raises(httpx.HTTPStatusError) as raised:
+        send(Hook(servers), "GET", "a", event_hooks=hook_of(send, seen), **settings)
+    assert (raised.value.response.is_closed, seen) == (True, [503])
+
+
+def test_hooks_of_httpx_can_be_changed_and_see_requests_with_another_auth(
+    servers: Servers,
+) -> None:
+    seen: list[int] = []
+    with keyfob.Client(Hook(servers), base_url=servers.api_url) as client:
+        client.event_hooks["response"].append(lambda response: seen.append(response.status_code))
+        client.get("a", auth=("user", "password"))
+        client.event_hooks = {"response": [lambda _: seen.append(0)]}
+        client.get("a")
+    assert seen == [401, 0]
+
+
 def test_redirects_are_returned_unless_a_number_is_set(send: Send, servers: Servers) -> None:
     servers.next(302, headers={"location": "/there"})
     assert send(Hook(servers), "GET", "a", base_url=servers.api_url).status_code == 302

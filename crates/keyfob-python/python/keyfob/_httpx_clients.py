@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import pairwise
 from types import TracebackType
 from typing import Any
@@ -74,12 +74,29 @@ class _Settings:
             verify=_certificates.context(authorities, cert),
             **kwargs,
         )
+        # `httpx` would run them before the auth object and the retry loop judge a response, and a hook may raise.
+        self._response_hooks, client._event_hooks["response"] = client._event_hooks["response"], []
         self._uncertified = None
         if cert is not None and kwargs.get("transport") is None:
             connection = {name: kwargs[name] for name in _CONNECTION if name in kwargs}
             self._uncertified = self._plain(
                 verify=_certificates.context(authorities), cookies=client.cookies.jar, **connection
             )
+
+    @property
+    def event_hooks(self) -> dict[str, list[Callable[..., Any]]]:
+        """The functions that ``httpx`` calls with each request and each response.
+
+        Those of responses do not see a response that leads to a renewal or to a retry.
+        """
+        client: Any = self
+        return {"request": client._event_hooks["request"], "response": self._response_hooks}
+
+    @event_hooks.setter
+    def event_hooks(self, hooks: Mapping[str, Iterable[Callable[..., Any]]]) -> None:
+        client: Any = self
+        client._event_hooks["request"] = list(hooks.get("request", []))
+        self._response_hooks = list(hooks.get("response", []))
 
     def build_request(self, method: str, url: Any, **kwargs: Any) -> httpx.Request:
         """Like ``httpx``'s, with the URL resolved against the base URL as RFC 3986 §5 says."""
@@ -107,7 +124,7 @@ class Client(_Settings, httpx.Client):
 
     It retries like a session, and authenticates like ``handler.httpx_auth()``. Unlike a session it follows redirects only if
     ``redirects`` says how many, and it has no ``header``, because ``httpx`` would send that to any server that a redirect names.
-    All other keywords are those of ``httpx.Client``.
+    The ``event_hooks`` of responses see no response that is sent again. All other keywords are those of ``httpx.Client``.
 
     >>> with keyfob.Client(ask_the_vault, base_url=api, retries=5) as client:
     ...     client.get("reports")
@@ -133,9 +150,10 @@ class Client(_Settings, httpx.Client):
         """
         self._name(request)
         if auth is not USE_CLIENT_DEFAULT:
-            return super().send(
+            response = super().send(
                 request, stream=stream, auth=auth, follow_redirects=follow_redirects
             )
+            return self._shown([*response.history, response])
         loop = _RetryLoop(self._keyfob_auth, self._policy, request)
         while True:
             try:
@@ -147,9 +165,20 @@ class Client(_Settings, httpx.Client):
                     raise
             else:
                 if not loop.retries_response(response):
-                    return response
+                    return self._shown(loop.shown(response))
                 response.close()
             time.sleep(loop.pause)
+
+    def _shown(self, responses: list[httpx.Response]) -> httpx.Response:
+        """Runs the hooks of the caller on the responses that they see; returns the last one."""
+        try:
+            for response in responses:
+                for hook in self._response_hooks:
+                    hook(response)
+        except BaseException:
+            responses[-1].close()
+            raise
+        return responses[-1]
 
     def close(self) -> None:
         """Closes all connections."""
@@ -205,9 +234,10 @@ class AsyncClient(_Settings, httpx.AsyncClient):
         """
         self._name(request)
         if auth is not USE_CLIENT_DEFAULT:
-            return await super().send(
+            response = await super().send(
                 request, stream=stream, auth=auth, follow_redirects=follow_redirects
             )
+            return await self._shown([*response.history, response])
         loop = _RetryLoop(self._keyfob_auth, self._policy, request)
         while True:
             try:
@@ -219,9 +249,20 @@ class AsyncClient(_Settings, httpx.AsyncClient):
                     raise
             else:
                 if not loop.retries_response(response):
-                    return response
+                    return await self._shown(loop.shown(response))
                 await response.aclose()
             await anyio.sleep(loop.pause)
+
+    async def _shown(self, responses: list[httpx.Response]) -> httpx.Response:
+        """Runs the hooks of the caller on the responses that they see; returns the last one."""
+        try:
+            for response in responses:
+                for hook in self._response_hooks:
+                    await hook(response)
+        except BaseException:
+            await responses[-1].aclose()
+            raise
+        return responses[-1]
 
     async def aclose(self) -> None:
         """Closes all connections."""
@@ -274,6 +315,11 @@ class _RetryLoop:
             return False
         step = self._exchange.on_response(None, response.status_code, response.headers)
         return self._obeys(step, response.request)
+
+    def shown(self, last: httpx.Response) -> list[httpx.Response]:
+        """The responses that the hooks of the caller see: redirects that were followed, and the last one."""
+        followed = [each for each in self._attempts if each.has_redirect_location]
+        return [*(each for each in followed if each is not last), last]
 
     def retries_failure(self, error: httpx.TransportError) -> bool:
         """Judges a failure: whether to send the request again after the pause."""

@@ -38,6 +38,8 @@ class HttpxAuth(HandlerAuth, _Auth):
 
     It does not limit the time of a request: the timeouts of your client apply. It cannot see the client's proxies. So it refuses
     plain http to this machine while a proxy of the environment would get the token; a proxy that you give the client gets it.
+    If an event hook of your client raises on a 401, the token is not renewed: ``httpx`` runs it first. That of
+    :class:`keyfob.Client` runs later.
     """
 
     def sync_auth_flow(
