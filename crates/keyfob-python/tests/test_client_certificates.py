@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 import json
 import logging
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import keyfob
 import pytest
 import requests
 import trustme
+from sessions import AT_ONCE
 
 Start = Callable[..., str]
 
@@ -48,13 +50,17 @@ def renew(authority: trustme.CA, folder: Path, **settings: Any) -> str:
 
 @pytest.fixture
 def start(authority: trustme.CA) -> Iterator[Start]:
-    """Starts a server that responds with the fingerprint of the client's certificate, or redirects."""
+    """Starts a server that responds with the fingerprint of the client's certificate, or redirects.
+
+    It ends the first connections in the handshake, if ``ended`` says how many.
+    """
     servers: list[ThreadingHTTPServer] = []
 
     def start(
         mode: ssl.VerifyMode = ssl.CERT_REQUIRED,
         target: str = "",
         only_tls12: bool = False,
+        ended: int = 0,
         **settings: Any,
     ) -> str:
         class Handler(BaseHTTPRequestHandler):
@@ -81,6 +87,14 @@ def start(authority: trustme.CA) -> Iterator[Start]:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            accepted = 0
+
+            def verify_request(self, request: Any, client_address: object) -> bool:  # noqa: ARG002
+                self.accepted += 1
+                if self.accepted <= ended:
+                    # Not by TLS. What is received is read, so that the connection is not reset.
+                    socket.socket.recv(request, 65536)
+                return self.accepted > ended
 
             def handle_error(self, request: object, client_address: object) -> None:
                 pass
@@ -196,6 +210,40 @@ def test_r1_a_server_that_a_redirect_of_httpx_leads_to_does_not_see_the_certific
             return await client.send(response.next_request) if followed == "by hand" else response
 
     assert presented(asyncio.run(on_loop()) if is_async else sync()) is None
+
+
+def test_r4_a_connection_that_ends_in_the_handshake_is_tried_again(
+    start: Start, folder: Path
+) -> None:
+    made = session(start(ended=2), folder, retry=AT_ONCE.with_own_budget(), retries=None)
+    assert presented(made.get("data")) is not None
+    # `requests` does not tell whether the request was sent.
+    made = session(start(ended=1), folder, retry=AT_ONCE.with_own_budget(), retries=None)
+    with pytest.raises(requests.exceptions.SSLError):
+        made.post("data", data=b"once")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_r4_a_connection_that_ends_in_the_handshake_of_httpx_is_tried_again(
+    method: str, is_async: bool, start: Start, folder: Path
+) -> None:
+    settings: Any = {
+        "cert": (f"{folder}/tls.crt", f"{folder}/tls.key"),
+        "verify": str(folder / "ca.pem"),
+        "base_url": start(ended=2),
+        "retry": AT_ONCE.with_own_budget(),
+    }
+
+    async def on_loop() -> Any:
+        async with keyfob.AsyncClient(lambda: "t0ken", **settings) as client:
+            return await client.request(method, "data")
+
+    if is_async:
+        assert presented(asyncio.run(on_loop())) is not None
+        return
+    with keyfob.Client(lambda: "t0ken", **settings) as client:
+        assert presented(client.request(method, "data")) is not None
 
 
 def test_the_certificate_of_a_profile_is_for_the_api_and_for_the_token_endpoint(

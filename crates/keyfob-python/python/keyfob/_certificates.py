@@ -172,6 +172,11 @@ def advise(error: BaseException) -> None:
         add_note(f"keyfob: {advice}")
 
 
+def ended_by_server(error: BaseException) -> bool:
+    """Whether the server ended the connection, as while it restarts. Other errors of TLS come again at the next attempt."""
+    return isinstance(_tls_error(error), (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+
+
 def _tls_error(error: object) -> ssl.SSLError | None:
     """The error of OpenSSL, among the causes of one of ``requests`` or ``httpx``."""
     seen: set[int] = set()

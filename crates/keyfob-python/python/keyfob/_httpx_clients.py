@@ -339,6 +339,8 @@ class _RetryLoop:
 def _classify(error: httpx.TransportError) -> str:
     """Classifies a failure for the core: it is retried only if that is safe (R4)."""
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
+        if _certificates.ended_by_server(error):
+            return "connect"
         # `httpx` tells of a certificate that is not trusted only in the text.
         if "certificate" in str(error).lower() or "ssl" in str(error).lower():
             return "final"

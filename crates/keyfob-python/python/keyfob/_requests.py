@@ -20,7 +20,7 @@ from urllib3.exceptions import (
     ProxyError,
 )
 
-from keyfob import _tunnel
+from keyfob import _certificates, _tunnel
 
 T = TypeVar("T")
 
@@ -104,7 +104,8 @@ def _target(location: str, base: str) -> str:
 def classify(error: exceptions.RequestException) -> str:
     """Classifies a failure for the core: it is retried only if the server cannot have seen the request."""
     if isinstance(error, exceptions.SSLError):
-        return "final"
+        # Perhaps not in the handshake, but later, when the request was sent.
+        return "broken" if _certificates.ended_by_server(error) else "final"
     if isinstance(error, exceptions.ConnectTimeout):
         return "connect"
     if isinstance(error, exceptions.ProxyError) and (refused := _tunnel.classify(error)):
