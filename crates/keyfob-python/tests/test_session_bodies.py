@@ -89,3 +89,20 @@ def test_a_redirect_sends_a_file_again(servers: Servers, status: int) -> None:
     servers.next(status, headers={"location": "/there"})
     response = fixed(servers).put(servers.api_url, data=io.BytesIO(BODY)).json()
     assert (response["path"], response["checksum"]) == ("/there", checksum(BODY))
+
+
+@pytest.mark.parametrize("code", [307, 308])
+def test_r6_a_redirect_of_a_pipe_is_returned(servers: Servers, code: int) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"once")
+    os.close(writing)
+    seen: list[int] = []
+    servers.next(code, headers={"location": "/there"}, body={"text": "moved"})
+    with os.fdopen(reading, "rb") as pipe:
+        response = fixed(servers).put(
+            servers.api_url,
+            data=pipe,
+            hooks={"response": lambda response, **_: seen.append(response.status_code)},
+        )
+    assert (response.status_code, response.text, seen) == (code, "moved", [code])
+    assert [each.body for each in servers.received()] == ["once"]

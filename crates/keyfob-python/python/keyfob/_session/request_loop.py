@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from requests import PreparedRequest, Response
 from requests.cookies import RequestsCookieJar
-from requests.exceptions import RequestException
+from requests.exceptions import RequestException, UnrewindableBodyError
 from requests.hooks import dispatch_hook
 
 from keyfob._certificates import advise
@@ -162,9 +162,10 @@ class RequestLoop:
         hooks = request.hooks
         judged = False
         step: Step | None = None
+        last: Response | None = None
 
         def judge(response: Response, **adapter_kwargs: Any) -> Response:
-            nonlocal judged, step
+            nonlocal judged, step, last
             judged = True
             step = self._exchange.on_response(lease, response.status_code, response.headers)
             if step is not None:
@@ -172,7 +173,8 @@ class RequestLoop:
             # The hooks of the caller see only the response that the caller gets. They may send its request again.
             _end_attempt(attempt, request)
             _end_attempt(response.request, request)
-            return _run_hooks(response, hooks, adapter_kwargs)
+            last = _run_hooks(response, hooks, adapter_kwargs)
+            return last
 
         attempt.hooks = {"response": [judge]}
         try:
@@ -184,6 +186,9 @@ class RequestLoop:
             return response, step
         except RequestException as error:
             _end_attempt(error.request, request)
+            if isinstance(error, UnrewindableBodyError) and last is not None:
+                # `requests` cannot make the request that a redirect names: the caller gets the redirect (R6).
+                return last, None
             if not judged:
                 step = self._exchange.on_failure(lease, classify(error))
                 advise(error)
