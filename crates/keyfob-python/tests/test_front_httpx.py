@@ -142,6 +142,20 @@ def test_r4_a_post_that_became_a_get_is_retried_as_a_get(send: Send, servers: Se
     assert sent == [("POST", "/a"), ("GET", "/there"), ("GET", "/there")]
 
 
+@pytest.mark.parametrize("code", [302, 307])
+def test_r3_a_401_to_the_retry_of_a_redirect_renews_the_token(
+    send: Send, code: int, servers: Servers
+) -> None:
+    servers.next(code, headers={"location": "/there"})
+    servers.next(503, headers={"retry-after": "0"})
+    servers.next(401)
+    settings: dict[str, Any] = {"redirects": 5, "retry": AT_ONCE.with_own_budget()}
+    response = send(Hook(servers), "POST", "a", b"whole", base_url=servers.api_url, **settings)
+    assert response.status_code == 200
+    body = "whole" if code == 307 else ""
+    assert [each.body for each in servers.received()] == ["whole", *[body] * 3]
+
+
 def test_r2_without_a_token_nothing_is_sent(send: Send, servers: Servers) -> None:
     def broken() -> str:
         raise OSError("down")

@@ -119,3 +119,25 @@ def test_r1_a_retry_after_a_failure_behind_another_origin_does_not_put_the_token
             client.get(f"{servers.api_url}/x")
     sent = [(each.path, each.authorization) for each in servers.received()]
     assert sent == [("/x", "Bearer token-1"), ("/z", None), ("/z", None)]
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_r1_an_upgrade_to_https_is_another_origin_for_httpx(by_hand: bool) -> None:
+    received: list[httpx.Request] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        received.append(request)
+        location = {"location": "https://api.example.com/"}
+        return httpx.Response(302, headers=location) if len(received) == 1 else httpx.Response(200)
+
+    settings: Any = {
+        "allow_plain_http": "http://api.example.com",
+        "transport": httpx.MockTransport(respond),
+        "redirects": 0 if by_hand else 5,
+    }
+    with keyfob.Client(lambda: "t0ken", **settings) as client:
+        response = client.get("http://api.example.com/")
+        if by_hand:
+            assert response.next_request is not None
+            client.send(response.next_request)
+    assert ["authorization" in each.headers for each in received] == [True, False]

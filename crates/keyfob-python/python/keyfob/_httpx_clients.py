@@ -13,7 +13,7 @@ import httpx
 from httpx import USE_CLIENT_DEFAULT
 
 from keyfob import _certificates, _tunnel
-from keyfob._auth.httpx_auth import HttpxAuth, begin, connected
+from keyfob._auth.httpx_auth import HttpxAuth, begin, connected, left_origin
 from keyfob._certificates import Cert, Verify
 from keyfob._core import TIMEOUT, Exchange, RetryPolicy, Wait
 from keyfob._handler.handler import GenericExternallyManagedJWTHandler
@@ -197,6 +197,7 @@ class Client(_Settings, httpx.Client):
             self._uncertified.close()
 
     def _send_single_request(self, request: httpx.Request) -> httpx.Response:
+        left_origin(request)
         sender: Any = super() if self._shows_certificate(request) else self._uncertified
         response: httpx.Response = sender._send_single_request(request)
         return response
@@ -281,6 +282,7 @@ class AsyncClient(_Settings, httpx.AsyncClient):
             await self._uncertified.aclose()
 
     async def _send_single_request(self, request: httpx.Request) -> httpx.Response:
+        left_origin(request)
         sender: Any = super() if self._shows_certificate(request) else self._uncertified
         response: httpx.Response = await sender._send_single_request(request)
         return response

@@ -15,22 +15,25 @@ from keyfob.errors import OriginError
 if TYPE_CHECKING:
     import httpx
     from httpx import Auth as _Auth
+    from httpx import ByteStream as _ByteStream
 else:
 
-    def _bases() -> tuple[type, ...]:
-        bases = []
+    def _of_both(kind: str) -> tuple[type, ...]:
+        """The class of this name in each library that is installed."""
+        found = []
         for name in ("httpx", "httpx2"):
             try:
-                base = importlib.import_module(name).Auth
+                one = getattr(importlib.import_module(name), kind)
             except ImportError:
                 continue
-            if base not in bases:
-                bases.append(base)
-        if not bases:
+            if one not in found:
+                found.append(one)
+        if not found:
             raise ImportError("httpx_auth() needs httpx or httpx2; install one of them")
-        return tuple(bases)
+        return tuple(found)
 
-    _Auth = type("_Auth", _bases(), {})
+    _Auth = type("_Auth", _of_both("Auth"), {})
+    _ByteStream = _of_both("ByteStream")
 
 
 class HttpxAuth(HandlerAuth, _Auth):
@@ -84,15 +87,18 @@ def begin(auth: HttpxAuth, request: httpx.Request, policy: RetryPolicy | None = 
         url=connected(request.url),
         idempotent=IDEMPOTENCY_KEY in request.headers,
         replayable=_replayable(request),
-        with_credential=not _left_origin(request),
+        with_credential=not left_origin(request),
     )
     exchange = auth._exchange(info) if policy is None else auth._exchange(info, policy)
     check_environment_of_httpx(exchange, _host(request.url))
     return exchange
 
 
-def _left_origin(request: httpx.Request) -> bool:
-    """Whether a redirect named this request and left the origin that got the token, there or on the way (R1)."""
+def left_origin(request: httpx.Request) -> bool:
+    """Whether a redirect named this request and left the origin that got the token, there or on the way (R1).
+
+    If so, the request carries no token afterwards.
+    """
     origin = request.extensions.get(_ORIGIN)
     if origin is None:
         return False
@@ -100,6 +106,9 @@ def _left_origin(request: httpx.Request) -> bool:
     left: bool = origin != connected(request.url) or "authorization" not in request.headers
     if left:
         _note(request, _LEFT)
+        if connected(request.url) == origin.replace("http:", "https:", 1):
+            # But not for https to the same host.
+            request.headers.pop("authorization", None)
     return left
 
 
@@ -175,7 +184,8 @@ def _replayable(request: httpx.Request) -> bool:
     try:
         return request.content is not None
     except RuntimeError:  # `RequestNotRead`, of either library
-        return False
+        # A request that a redirect names has the stream of the one before it.
+        return isinstance(request.stream, _ByteStream)
 
 
 _UNAUTHORIZED = 401
