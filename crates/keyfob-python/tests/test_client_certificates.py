@@ -199,14 +199,14 @@ def test_r1_a_server_that_a_redirect_of_httpx_leads_to_does_not_see_the_certific
         with keyfob.Client(lambda: "t0ken", **settings) as client:
             if not bound:
                 assert presented(client.get(other)) is not None
-            response = client.get(url, **call)
+            response: Any = client.get(url, **call)
             return client.send(response.next_request) if followed == "by hand" else response
 
     async def on_loop() -> Any:
         async with keyfob.AsyncClient(lambda: "t0ken", **settings) as client:
             if not bound:
                 assert presented(await client.get(other)) is not None
-            response = await client.get(url, **call)
+            response: Any = await client.get(url, **call)
             return await client.send(response.next_request) if followed == "by hand" else response
 
     assert presented(asyncio.run(on_loop()) if is_async else sync()) is None

@@ -93,10 +93,10 @@ class _Settings:
         return {"request": client._event_hooks["request"], "response": self._response_hooks}
 
     @event_hooks.setter
-    def event_hooks(self, hooks: Mapping[str, Iterable[Callable[..., Any]]]) -> None:
+    def event_hooks(self, event_hooks: Mapping[str, Iterable[Callable[..., Any]]]) -> None:
         client: Any = self
-        client._event_hooks["request"] = list(hooks.get("request", []))
-        self._response_hooks = list(hooks.get("response", []))
+        client._event_hooks["request"] = list(event_hooks.get("request", []))
+        self._response_hooks = list(event_hooks.get("response", []))
 
     def build_request(self, method: str, url: Any, **kwargs: Any) -> httpx.Request:
         """Like ``httpx``'s, with the URL resolved against the base URL as RFC 3986 §5 says."""
