@@ -47,13 +47,26 @@ def fork_in_c() -> int:
 
 
 def _wait_until_others_rest() -> None:
-    """Waits until no other thread runs; one that waits for the interpreter wakes every few milliseconds."""
+    """Waits until no other thread runs, nor will in the next milliseconds.
+
+    A thread that waits for the interpreter wakes every five milliseconds, and one that waits for a token every fifty.
+    """
     end = time.monotonic() + TIMEOUT
-    before = None
-    while before is None or before != _switches():
+    while True:
         assert time.monotonic() < end, "other threads keep running"
-        before = _switches()
-        time.sleep(0.1)
+        _do_others_run_within(0.2)
+        if not _do_others_run_within(0.02):
+            return
+
+
+def _do_others_run_within(seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    before = _switches()
+    while time.monotonic() < end:
+        time.sleep(0.002)
+        if _switches() != before:
+            return True
+    return False
 
 
 def _switches() -> dict[str, list[str]]:
