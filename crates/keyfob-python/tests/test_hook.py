@@ -215,6 +215,18 @@ def test_t7_a_coroutine_that_raises_is_an_error_with_its_cause() -> None:
     assert raised.value.__cause__ is failure
 
 
+def test_t7_no_renewal_starts_before_its_caller_waits_for_it() -> None:
+    # The caller would miss a request to exit that ends it at once, and call the hook again.
+    hook = Hook()
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)
+    hook.hold()
+    assert handler._tokens.ready_token() is None
+    assert handler._tokens.ready() is None
+    renewing = handler.status()["renewing"]
+    hook.release()
+    assert not renewing
+
+
 @pytest.mark.parametrize("exit_request", [KeyboardInterrupt, SystemExit])
 def test_t7_a_request_to_exit_reaches_the_caller_that_waits(
     exit_request: type[BaseException],

@@ -167,7 +167,7 @@ impl TokenCache {
     fn ready(&self, py: Python<'_>) -> PyResult<Option<Py<Lease>>> {
         let ready = match self.fresh() {
             Some(lease) => Some(lease),
-            None => self.core(py)?.tokens().ready(),
+            None => ready(self.core(py)?.tokens()),
         };
         ready.map(|lease| self.to_python(py, lease)).transpose()
     }
@@ -411,7 +411,7 @@ impl TokenCache {
             return Ok(lease);
         }
         let core = Guard::into_inner(self.core(py)?);
-        if let Some(lease) = core.tokens().ready() {
+        if let Some(lease) = ready(core.tokens()) {
             return Ok(lease);
         }
         let Caller::Other(_waits) = Caller::of(py, self.number)? else {
@@ -432,6 +432,14 @@ impl TokenCache {
         let current = self.core(py)?.tokens().current();
         current.ok_or_else(|| waits_for_itself(py))
     }
+}
+
+/// The token to send now, whose renewal starts if it is due.
+///
+/// Without such a token no renewal starts here: it could end before the caller waits for it, and then nobody would get the
+/// request to exit that ended it.
+fn ready(tokens: &CoreCache) -> Option<CoreLease> {
+    tokens.authenticated().then(|| tokens.ready()).flatten()
 }
 
 /// A pending lease of this cache, which it keeps alive.
