@@ -165,10 +165,7 @@ impl TokenCache {
 
     /// The lease of a token that can be sent now, if there is one without waiting.
     fn ready(&self, py: Python<'_>) -> PyResult<Option<Py<Lease>>> {
-        let ready = match self.fresh() {
-            Some(lease) => Some(lease),
-            None => ready(self.core(py)?.tokens()),
-        };
+        let ready = self.core_ready(py)?;
         ready.map(|lease| self.to_python(py, lease)).transpose()
     }
 
@@ -406,14 +403,23 @@ impl TokenCache {
         Ok(lease)
     }
 
-    fn core_lease(&self, py: Python<'_>, max_wait: Option<f64>) -> PyResult<CoreLease> {
+    /// The lease of a token that can be sent now. Its renewal starts if it is due.
+    ///
+    /// Without a token no renewal starts: if a request to exit ended it before its caller waits for it, nobody would get that.
+    fn core_ready(&self, py: Python<'_>) -> PyResult<Option<CoreLease>> {
         if let Some(lease) = self.fresh() {
+            return Ok(Some(lease));
+        }
+        let core = self.core(py)?;
+        let tokens = core.tokens();
+        Ok(tokens.authenticated().then(|| tokens.ready()).flatten())
+    }
+
+    fn core_lease(&self, py: Python<'_>, max_wait: Option<f64>) -> PyResult<CoreLease> {
+        if let Some(lease) = self.core_ready(py)? {
             return Ok(lease);
         }
         let core = Guard::into_inner(self.core(py)?);
-        if let Some(lease) = ready(core.tokens()) {
-            return Ok(lease);
-        }
         let Caller::Other(_waits) = Caller::of(py, self.number)? else {
             return self.lease_for_own_hook(py);
         };
@@ -432,14 +438,6 @@ impl TokenCache {
         let current = self.core(py)?.tokens().current();
         current.ok_or_else(|| waits_for_itself(py))
     }
-}
-
-/// The token to send now, whose renewal starts if it is due.
-///
-/// Without such a token no renewal starts here: it could end before the caller waits for it, and then nobody would get the
-/// request to exit that ended it.
-fn ready(tokens: &CoreCache) -> Option<CoreLease> {
-    tokens.authenticated().then(|| tokens.ready()).flatten()
 }
 
 /// A pending lease of this cache, which it keeps alive.
