@@ -47,6 +47,11 @@ pub(crate) fn seconds(name: &str, seconds: f64) -> PyResult<Duration> {
     })
 }
 
+/// The same for a number of seconds that may be missing.
+pub(crate) fn optional_seconds(name: &str, number: Option<f64>) -> PyResult<Option<Duration>> {
+    number.map(|number| seconds(name, number)).transpose()
+}
+
 /// Those of the named headers that a Python mapping contains.
 pub(crate) fn header_map(
     headers: &Bound<'_, PyAny>,

@@ -21,7 +21,7 @@ use pyo3::types::PyDict;
 
 use crate::cache::lease::{Lease, Renew};
 use crate::cache::pending_lease::PendingLease;
-use crate::convert::{Codes, from_timestamp, seconds, statuses, to_timestamp};
+use crate::convert::{Codes, from_timestamp, optional_seconds, seconds, statuses, to_timestamp};
 use crate::error::exception;
 use crate::runtime::critical_section;
 use crate::runtime::threads::{RenewalClock, RenewalThreads, lock};
@@ -423,9 +423,7 @@ impl TokenCache {
         let Caller::Other(_waits) = Caller::of(py, self.number)? else {
             return self.lease_for_own_hook(py);
         };
-        let max_wait = max_wait
-            .map(|limit| seconds("max_wait", limit))
-            .transpose()?;
+        let max_wait = optional_seconds("max_wait", max_wait)?;
         let lease = uninterrupted(|| core.tokens().lease(None));
         let lease = wait(py, Box::pin(lease), max_wait)?;
         // After a wait that took too long, the library returns the current token or the right error without waiting.
@@ -467,10 +465,6 @@ pub(crate) struct CacheSettings {
     header: Option<String>,
     scheme: Option<String>,
     rejected_statuses: Option<Codes>,
-}
-
-fn optional_seconds(name: &str, limit: Option<f64>) -> PyResult<Option<Duration>> {
-    limit.map(|limit| seconds(name, limit)).transpose()
 }
 
 fn authenticator(
