@@ -17,6 +17,7 @@ use crate::error::error::Error;
 use crate::exchange::challenge::Challenges;
 use crate::observe::{events, pool};
 use crate::runtime::lock::{MutexGuard, lock};
+use crate::runtime::runtime::Spawner;
 use crate::source::source::{Reason, TokenRequest, TokenSource};
 use crate::token::freshness::time_since;
 use crate::token::token::Token;
@@ -73,7 +74,7 @@ impl SharedState {
         let Some(queue) = &self.queue else {
             return self.runtime.spawn(task.work);
         };
-        let (runtime, clock) = (Arc::clone(&self.runtime), Arc::clone(&self.current.clock));
+        let (spawn, clock) = (self.spawner(), Arc::clone(&self.current.clock));
         let (timeout, asked) = (self.settings.fetch_timeout, clock.elapsed());
         pool::queued();
         queue.run(Box::new(move |place| {
@@ -82,11 +83,18 @@ impl SharedState {
             // The wait for the turn is not part of the fetch timeout.
             step.begin(&*clock, timeout);
             place.lost_if(move |now| step.is_overdue(now));
-            runtime.spawn(Box::pin(async move {
+            spawn(Box::pin(async move {
                 work.await;
                 drop(place);
             }));
         }));
+    }
+
+    /// What spawns a task where this caller wants it, whichever thread starts it.
+    fn spawner(&self) -> Spawner {
+        let runtime = Arc::clone(&self.runtime);
+        let same_anywhere = || -> Spawner { Box::new(move |task| runtime.spawn(task)) };
+        self.runtime.spawner().unwrap_or_else(same_anywhere)
     }
 
     /// Ends a renewal: installs its token, or remembers its failure.

@@ -40,4 +40,4 @@ pub(crate) mod timer;
 
 pub use futures_util::future::BoxFuture;
 
-pub use crate::runtime::runtime::{Runtime, TokioOrThreads};
+pub use crate::runtime::runtime::{Runtime, Spawner, TokioOrThreads};

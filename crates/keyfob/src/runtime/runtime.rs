@@ -10,7 +10,7 @@ use crate::runtime::{block_on, timer};
 
 /// Runs tasks in the background, where no caller waits for them.
 ///
-/// Both methods may be called from any thread, many times at once, and return at once. A task that the runtime drops
+/// Its methods may be called from any thread, many times at once, and return at once. A task that the runtime drops
 /// before its end, because it shuts down, counts as abandoned: the next caller of the cache starts another.
 ///
 /// ```
@@ -44,7 +44,18 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Runs work that blocks its thread, where that delays no other task.
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>);
+
+    /// Returns what spawns a task of this caller later, on another thread.
+    ///
+    /// A pool calls it for a renewal that may have to wait for its turn: another key's renewal starts it when it ends, perhaps on
+    /// a runtime that is about to stop. `None`, the default, means that [`spawn`](Self::spawn) does the same on each thread.
+    fn spawner(&self) -> Option<Spawner> {
+        None
+    }
 }
+
+/// Spawns a task where its caller wanted it. [`Runtime::spawner`] makes it.
+pub type Spawner = Box<dyn FnOnce(BoxFuture<'static, ()>) + Send>;
 
 /// Runs tasks on the caller's tokio runtime, or else each on a thread of its own. That thread also runs what the task starts.
 ///
@@ -55,7 +66,7 @@ pub struct TokioOrThreads;
 impl Runtime for TokioOrThreads {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         if let Err(task) = callers::spawn(task) {
-            start_thread("keyfob-renewal", move || callers::run(task));
+            spawn_thread(task);
         }
     }
 
@@ -63,6 +74,10 @@ impl Runtime for TokioOrThreads {
         if let Err(work) = callers::spawn_blocking(work) {
             start_thread("keyfob-hook", work);
         }
+    }
+
+    fn spawner(&self) -> Option<Spawner> {
+        Some(callers::spawner().unwrap_or_else(|| Box::new(spawn_thread)))
     }
 }
 
@@ -93,7 +108,7 @@ mod callers {
     use tokio::runtime::{Builder, Handle, RuntimeFlavor};
     use tokio::task::JoinHandle;
 
-    use super::{BoxFuture, Work, block_on};
+    use super::{BoxFuture, Spawner, Work, block_on};
 
     thread_local! {
         /// The tasks that this thread has spawned since it last waited for them; `None` on threads of others.
@@ -109,6 +124,12 @@ mod callers {
             }
             None => Err(task),
         }
+    }
+
+    /// Not the small runtime of a thread that we started: it ends with the tasks that were spawned until then.
+    pub(super) fn spawner() -> Option<Spawner> {
+        let handle = able().filter(|_| SPAWNED.with_borrow(Option::is_none))?;
+        Some(Box::new(move |task| drop(handle.spawn(task))))
     }
 
     pub(super) fn spawn_blocking(work: Work) -> Result<(), Work> {
@@ -161,10 +182,14 @@ mod callers {
 mod callers {
     use std::time::Duration;
 
-    use super::{BoxFuture, Work, block_on};
+    use super::{BoxFuture, Spawner, Work, block_on};
 
     pub(super) fn spawn(task: BoxFuture<'static, ()>) -> Result<(), BoxFuture<'static, ()>> {
         Err(task)
+    }
+
+    pub(super) fn spawner() -> Option<Spawner> {
+        None
     }
 
     pub(super) fn spawn_blocking(work: Work) -> Result<(), Work> {
@@ -181,6 +206,10 @@ mod callers {
 }
 
 type Work = Box<dyn FnOnce() + Send>;
+
+fn spawn_thread(task: BoxFuture<'static, ()>) {
+    start_thread("keyfob-renewal", move || callers::run(task));
+}
 
 /// Starts a thread. If the system refuses, the work is dropped, which its owner sees as abandoned.
 fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) {
