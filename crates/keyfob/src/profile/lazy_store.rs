@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::lock::Mutex;
-use tokio::runtime::{self, Handle};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
@@ -33,46 +31,26 @@ pub(super) struct LazyStore {
     pub(super) ca_file: Option<PathBuf>,
     /// Stores no token without an expiry; see [`ExpiringLease`].
     pub(super) only_with_expiry: bool,
-    pub(super) opened: OnceCell<Arc<dyn TokenStore>>,
-    /// The store that other keys of a pool have opened.
-    pub(super) shared: Option<Arc<SharedStore>>,
+    pub(super) opened: OpenedStore,
 }
 
-/// The store that was last opened, for all keys of a pool: each with a connection of its own would be too many for a database.
-///
-/// It is shared within one runtime only. A connection ends with the runtime on which it was opened, and would break off what
-/// another runtime does over it.
-#[derive(Default)]
-pub(super) struct SharedStore(Mutex<Option<(runtime::Id, Arc<dyn TokenStore>)>>);
+/// The store of a profile, once it is open. All keys of a pool share it: each with a connection of its own would be too many for
+/// a database.
+#[derive(Clone, Default)]
+pub(super) struct OpenedStore(Arc<OnceCell<Arc<dyn TokenStore>>>);
 
 impl LazyStore {
     async fn opened(&self) -> Result<&Arc<dyn TokenStore>, StoreError> {
         // After an error, the next call tries again: the secret may be there by then.
-        let opened = self.opened.get_or_try_init(|| self.open());
+        let open = || open(&self.settings, self.ca_file.as_deref());
+        let opened = self.opened.0.get_or_try_init(open);
         opened.await.map_err(StoreError::unavailable)
-    }
-
-    async fn open(&self) -> Result<Arc<dyn TokenStore>, Error> {
-        let runtime = Handle::try_current().ok().map(|handle| handle.id());
-        let Some((shared, runtime)) = self.shared.as_ref().zip(runtime) else {
-            return open(&self.settings, self.ca_file.as_deref()).await;
-        };
-        // Held meanwhile, so that keys that are used first at the same time open one store.
-        let mut shared = shared.0.lock().await;
-        if let Some((of, store)) = &*shared
-            && *of == runtime
-        {
-            return Ok(Arc::clone(store));
-        }
-        let store = open(&self.settings, self.ca_file.as_deref()).await?;
-        *shared = Some((runtime, Arc::clone(&store)));
-        Ok(store)
     }
 }
 
-impl fmt::Debug for SharedStore {
+impl fmt::Debug for OpenedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedStore").finish_non_exhaustive()
+        f.debug_struct("OpenedStore").finish_non_exhaustive()
     }
 }
 

@@ -184,7 +184,7 @@ impl Profile {
             definition: Arc::new(definition),
             linked: Arc::clone(&self.linked),
             tokens: Arc::default(),
-            shared: Arc::clone(&self.shared),
+            opened_store: self.opened_store.clone(),
         }
     }
 

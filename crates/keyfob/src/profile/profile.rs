@@ -20,7 +20,7 @@ use crate::profile::client_certificate::{CertificateSettings, PresentedTo};
 use crate::profile::errors::suggestion;
 use crate::profile::find;
 use crate::profile::find::{FILE, file_of_environment, score};
-use crate::profile::lazy_store::SharedStore;
+use crate::profile::lazy_store::OpenedStore;
 use crate::profile::schema::proxy::ProxySettings;
 use crate::profile::schema::{Definition, read};
 use crate::profile::set_each::SetEach;
@@ -232,7 +232,7 @@ fn linked(definitions: impl Iterator<Item = Arc<Definition>>) -> BTreeMap<String
                 definition: Arc::clone(definition),
                 linked: Arc::new(linked),
                 tokens: Arc::default(),
-                shared: Arc::default(),
+                opened_store: OpenedStore::default(),
             };
             profiles.insert(definition.name.clone(), profile);
             false
@@ -252,8 +252,8 @@ pub struct Profile {
     /// The profiles whose tokens its links are.
     pub(super) linked: Arc<BTreeMap<String, Profile>>,
     pub(super) tokens: Arc<OnceLock<TokenCache>>,
-    /// The store of all profiles that this one makes for a key of a pool.
-    pub(super) shared: Arc<SharedStore>,
+    /// The store, also of the profiles that this one makes for the keys of a pool.
+    pub(super) opened_store: OpenedStore,
 }
 
 impl Profile {
@@ -383,7 +383,7 @@ impl Profile {
             definition: Arc::new(definition.with_given_ca_file(&path)),
             linked: Arc::clone(&self.linked),
             tokens: Arc::default(),
-            shared: Arc::default(),
+            opened_store: OpenedStore::default(),
         }
     }
 
@@ -417,7 +417,7 @@ impl Profile {
             })),
             linked: Arc::clone(&self.linked),
             tokens: Arc::default(),
-            shared: Arc::default(),
+            opened_store: OpenedStore::default(),
         }
     }
 
@@ -441,7 +441,7 @@ impl Profile {
             definition: Arc::clone(&self.definition),
             linked: Arc::new(links.collect()),
             tokens: Arc::default(),
-            shared: Arc::default(),
+            opened_store: OpenedStore::default(),
         };
         forked.push((Arc::clone(&self.tokens), profile.clone()));
         profile

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::OnceCell;
-
 use crate::error::error::Error;
 use crate::observe::store as events;
 use crate::profile::lazy_store::LazyStore;
@@ -47,12 +45,7 @@ impl Profile {
             settings: settings.clone(),
             ca_file: self.definition.ca_file.clone(),
             only_with_expiry: !self.definition.token.knows_when_tokens_expire(),
-            opened: OnceCell::new(),
-            shared: self
-                .definition
-                .pool_key
-                .is_some()
-                .then(|| Arc::clone(&self.shared)),
+            opened: self.opened_store.clone(),
         };
         Ok(Some((Arc::new(store), self.store_key())))
     }
@@ -146,12 +139,7 @@ impl Profile {
             settings: place.clone(),
             ca_file: self.definition.ca_file.clone(),
             only_with_expiry: !token.knows_when_tokens_expire(),
-            opened: OnceCell::new(),
-            shared: self
-                .definition
-                .pool_key
-                .is_some()
-                .then(|| Arc::clone(&self.shared)),
+            opened: self.opened_store.clone(),
         };
         Ok(Some((Arc::new(store), key)))
     }

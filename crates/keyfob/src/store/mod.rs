@@ -16,6 +16,8 @@
 //!
 //! This folder may import `exchange` and the folders after it.
 
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod connections;
 pub(crate) mod entry;
 pub(crate) mod error;
 pub(crate) mod file;

@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::lock::Mutex;
-use redis::Client;
 use redis::cluster::ClusterClient;
 use redis::sentinel::SentinelClient;
+use redis::{Client, RedisResult};
 
 mod address;
 mod connection;
@@ -99,10 +98,15 @@ impl RedisStore {
     }
 
     /// A store at the server that the sentinels name as the master.
+    ///
+    /// The function makes a client each time that the store connects, because a client keeps connections to the sentinels, which
+    /// belong to one tokio runtime.
     #[must_use]
-    pub fn sentinel(client: SentinelClient, keys: SealingKeys) -> Self {
-        let client = Arc::new(Mutex::new(client));
-        Self::at(Server::Sentinel(client), keys)
+    pub fn sentinel(
+        make_client: impl Fn() -> RedisResult<SentinelClient> + Send + Sync + 'static,
+        keys: SealingKeys,
+    ) -> Self {
+        Self::at(Server::Sentinel(Arc::new(make_client)), keys)
     }
 
     fn at(server: Server, keys: SealingKeys) -> Self {

@@ -2,11 +2,12 @@
 //!
 //! The module of each kind of server includes this file, and says what `Server` and `Store` are.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keyfob::ErrorKind;
 use keyfob::store::{Entry, SealingKey, SealingKeys, StoreErrorKind, StoreKey, TokenStore};
 use rustix::process::Signal;
+use tokio::runtime::{Builder, Runtime};
 
 use super::{Server, Store};
 use crate::fixtures::{Process, SECOND, key, token};
@@ -298,6 +299,23 @@ async fn t9_a_server_that_comes_back_is_used_again_at_once() {
         process.get_with_response(token(1)).await.unwrap(),
         "token-1"
     );
+}
+
+#[test]
+fn t7_a_connection_of_a_runtime_that_is_not_driven_holds_up_no_other() {
+    let server = Server::start();
+    let store = store(&server).response_timeout(SECOND * 20);
+    let runtimes: [Runtime; 3] = std::array::from_fn(|_| single_threaded());
+    // Each runtime stands still while the next one uses the store, and goes on after that.
+    let began = Instant::now();
+    for runtime in runtimes.iter().chain(&runtimes) {
+        assert!(runtime.block_on(store.load(&key())).unwrap().is_none());
+    }
+    assert!(began.elapsed() < SECOND * 10, "{:?}", began.elapsed());
+}
+
+fn single_threaded() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tokio_postgres::{Client, NoTls, Row};
 
 use crate::clock::clock;
 use crate::clock::system::SystemClock;
-use crate::runtime::lock::{Mutex, lock};
+use crate::store::connections::Connections;
 use crate::store::error::StoreError;
 use crate::store::outage::within_timeout;
 use crate::store::postgres::address::Address;
@@ -26,8 +26,7 @@ pub(super) type Value<'a> = (&'a (dyn ToSql + Sync), Type);
 #[derive(Clone)]
 pub(super) struct Connection {
     pub(super) address: Address,
-    /// Empty before the first statement, and after the connection broke.
-    open: Arc<Mutex<Option<Arc<Client>>>>,
+    open: Connections<Arc<Client>>,
     pub(super) timeout: Duration,
 }
 
@@ -35,7 +34,7 @@ impl Connection {
     pub(super) fn to(address: Address) -> Self {
         Self {
             address,
-            open: Arc::default(),
+            open: Connections::none(),
             timeout: TIMEOUT,
         }
     }
@@ -62,7 +61,7 @@ impl Connection {
     }
 
     async fn try_run(&self, statement: Statement<'_>) -> Result<Vec<Row>, Fault> {
-        let open = lock(&self.open).clone();
+        let open = self.open.get();
         let rows = async {
             let client = match open {
                 Some(client) => client,
@@ -76,8 +75,7 @@ impl Connection {
 
     fn note(&self, fault: &Fault) {
         if fault.ends_connection() {
-            // The next statement connects again.
-            *lock(&self.open) = None;
+            self.open.forget();
         }
     }
 
@@ -86,7 +84,7 @@ impl Connection {
         let client = Arc::new(self.connect().await?);
         table.check(&client).await?;
         // Before the statement is sent, so that other callers share the connection meanwhile.
-        *lock(&self.open) = Some(Arc::clone(&client));
+        self.open.set(Arc::clone(&client));
         Ok(client)
     }
 

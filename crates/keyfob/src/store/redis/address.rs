@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use futures_util::lock::Mutex;
 use redis::cluster::ClusterClientBuilder;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates, TlsMode};
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, TlsCertificates, TlsMode,
+};
 use url::form_urlencoded;
+use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::store::redis::connection::Server;
@@ -27,8 +29,14 @@ fn open(url: &str, certificates: Option<TlsCertificates>) -> Option<Server> {
     let (scheme, rest) = url.split_once("://")?;
     match scheme.split_once('+') {
         Some((scheme, "sentinel")) => {
-            let client = sentinel(&Nodes::parse(scheme, rest)?, certificates)?;
-            Some(Server::Sentinel(Arc::new(Mutex::new(client))))
+            let (scheme, rest) = (scheme.to_owned(), Zeroizing::new(rest.to_owned()));
+            let make_client = move || {
+                let nodes = Nodes::parse(&scheme, &rest);
+                let client = nodes.and_then(|nodes| sentinel(&nodes, certificates.clone()));
+                client.ok_or_else(|| (ErrorKind::InvalidClientConfig, "unusable URL").into())
+            };
+            make_client().ok()?;
+            Some(Server::Sentinel(Arc::new(make_client)))
         }
         Some((scheme, "cluster")) => {
             let nodes = Nodes::parse(scheme, rest)?;

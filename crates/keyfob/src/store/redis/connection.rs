@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::lock::Mutex as AsyncMutex;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
@@ -16,7 +15,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use crate::error::error::Error;
 use crate::error::printable::printable;
 use crate::observe::store as events;
-use crate::runtime::lock::{Mutex, lock};
+use crate::store::connections::Connections;
 use crate::store::error::StoreError;
 use crate::store::outage::{ServerFault, within_timeout};
 
@@ -31,9 +30,12 @@ const REPLICATION_SHARE: u32 = 3;
 pub(super) enum Server {
     Single(Box<Client>),
     Cluster(Box<ClusterClient>),
-    /// Behind a lock, because connecting needs `&mut`.
-    Sentinel(Arc<AsyncMutex<SentinelClient>>),
+    /// A client for each time that one connects: it keeps connections to the sentinels, which are those of one runtime.
+    Sentinel(MakeSentinelClient),
 }
+
+/// Makes a client that asks the sentinels for the master.
+pub(super) type MakeSentinelClient = Arc<dyn Fn() -> RedisResult<SentinelClient> + Send + Sync>;
 
 #[derive(Clone)]
 enum Open {
@@ -45,8 +47,7 @@ enum Open {
 #[derive(Clone)]
 pub(super) struct Connection {
     server: Server,
-    /// Empty before the first command, and after the connection broke.
-    open: Arc<Mutex<Option<Open>>>,
+    open: Connections<Open>,
     pub(super) timeout: Duration,
 }
 
@@ -59,8 +60,8 @@ impl Server {
                 Open::Single(connection.await?)
             }
             Self::Cluster(client) => Open::Cluster(client.get_async_connection().await?),
-            Self::Sentinel(client) => {
-                let (config, mut client) = (without_timeouts(), client.lock().await);
+            Self::Sentinel(make_client) => {
+                let (config, mut client) = (without_timeouts(), make_client()?);
                 let connection = client.get_async_connection_with_config(&config);
                 Open::Single(connection.await?)
             }
@@ -72,7 +73,7 @@ impl Connection {
     pub(super) fn to(server: Server) -> Self {
         Self {
             server,
-            open: Arc::default(),
+            open: Connections::none(),
             timeout: TIMEOUT,
         }
     }
@@ -113,14 +114,14 @@ impl Connection {
     }
 
     async fn try_run(&self, command: &Cmd) -> RedisResult<Value> {
-        let open = lock(&self.open).clone();
+        let open = self.open.get();
         let reply = async {
             let open = match open {
                 Some(open) => open,
                 None => self.server.connect().await?,
             };
             // Before the command is sent, so that other callers share the connection meanwhile.
-            *lock(&self.open) = Some(open.clone());
+            self.open.set(open.clone());
             match open {
                 Open::Single(mut connection) => command.query_async(&mut connection).await,
                 Open::Cluster(mut connection) => command.query_async(&mut connection).await,
@@ -138,7 +139,7 @@ impl Connection {
         let mut wait = redis::pipe();
         wait.add_command(written.clone()).ignore();
         wait.cmd("WAIT").arg(replicas).arg(timeout);
-        let open = lock(&self.open).clone();
+        let open = self.open.get();
         let reply: RedisResult<(u32,)> = match open {
             // It broke since. The command is sent again, and the next connection waits.
             None => return Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
@@ -165,8 +166,7 @@ impl Connection {
 
     fn note(&self, fault: &RedisError) {
         if is_connection_failure(fault) {
-            // The next command connects again.
-            *lock(&self.open) = None;
+            self.open.forget();
         }
     }
 }
