@@ -23,6 +23,7 @@
 //!
 //! This folder may import `source` and the folders after it.
 
+pub(crate) mod abort;
 pub(crate) mod builder;
 pub(crate) mod cache;
 pub(crate) mod cache_source;

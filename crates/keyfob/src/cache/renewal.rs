@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use futures_util::future::{AbortHandle, BoxFuture, Shared};
+use futures_util::future::{BoxFuture, Shared};
 use jiff::SignedDuration;
 
+use crate::cache::abort::Abort;
 use crate::cache::lease::Lease;
 use crate::clock::clock;
 use crate::clock::clock::Clock;
@@ -26,7 +27,7 @@ pub(super) struct Renewal {
     pub(super) is_first: bool,
     /// Canceled if there is no result, because the runtime stopped or a caller set a token.
     pub(super) result: Shared<oneshot::Receiver<Result<Lease, Error>>>,
-    pub(super) abort: AbortHandle,
+    pub(super) abort: Abort,
     pub(super) step: StepEnd,
     /// When a caller first found that the current step had outlasted its timeout.
     pub(super) overdue_since: Option<Duration>,

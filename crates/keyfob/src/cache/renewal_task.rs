@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::FutureExt;
-use futures_util::future::abortable;
 
+use crate::cache::abort::Work;
 use crate::cache::builder::TokenChange;
 use crate::cache::lease::Lease;
 use crate::cache::locked_state::LockedState;
@@ -55,7 +55,7 @@ impl SharedState {
         }
         let is_first = request.previous().is_none();
         let task = renew(Arc::clone(&self.source), guard, request, state.tokens_set);
-        let (task, abort) = abortable(task);
+        let (task, abort) = Work::new(task);
         let renewal = Renewal {
             number: state.started,
             is_first,

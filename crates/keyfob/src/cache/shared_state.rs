@@ -209,7 +209,7 @@ impl SharedState {
         let served = self.serve(&snapshot, snapshot.schedule.leeway, now);
         let (_, mut task) = self.wait(state, Reason::Due, &Challenges::default());
         if freshness == Freshness::Fresh {
-            task = task.map(|task| logged_first(events::clock_stepped, task));
+            task = task.map(|task| after(events::clock_stepped, task));
         }
         (served, task)
     }
@@ -269,11 +269,7 @@ impl SharedState {
         let running = state.renewal.as_mut();
         let abandoned = match running.map(|renewal| (renewal.is_abandoned(now), renewal)) {
             Some((false, renewal)) => return (Lookup::Wait(Renewal::clone(renewal)), None),
-            Some((true, renewal)) => {
-                renewal.abort.abort();
-                true
-            }
-            None => false,
+            abandoned => abandoned.map(|(_, renewal)| renewal.abort.clone()),
         };
         if let Some(queue) = &self.queue
             && queue.is_full()
@@ -281,8 +277,15 @@ impl SharedState {
             return (Lookup::Failed(queue_is_full(queue.limits())), None);
         }
         let (renewal, mut task) = self.prepare(state, reason, challenges);
-        if abandoned {
-            task = logged_first(events::renewal_abandoned, task);
+        if let Some(abandoned) = abandoned {
+            let work = abandoned.take();
+            task = after(
+                move || {
+                    drop(work);
+                    events::renewal_abandoned();
+                },
+                task,
+            );
         }
         (Lookup::Wait(renewal), Some(task))
     }
@@ -349,11 +352,11 @@ impl Drop for SharedState {
     }
 }
 
-/// The same task, which first writes a log event: no subscriber may run under the lock.
-fn logged_first(event: fn(), task: RenewalTask) -> RenewalTask {
+/// The same task, which first does what must not be done under the lock: a subscriber of the log or a source may use this cache.
+fn after(first: impl FnOnce() + Send + 'static, task: RenewalTask) -> RenewalTask {
     let RenewalTask { work, step } = task;
     let work = Box::pin(async move {
-        event();
+        first();
         work.await;
     });
     RenewalTask { work, step }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use keyfob::exchange::Challenges;
 use keyfob::runtime::Runtime;
-use keyfob::source::TokenRequest;
+use keyfob::source::{TokenFuture, TokenRequest};
 use keyfob::{Error, ErrorKind, Token, TokenCache, TokenSource};
-use keyfob_testkit::ManualClock;
+use keyfob_testkit::{GatedSource, ManualClock};
 
 use crate::harness::{Harness, SECOND, Tasks, poll, ready, token};
 
@@ -202,6 +203,47 @@ fn t7_a_renewal_whose_runtime_is_not_driven_is_taken_over() {
     // If it is driven again, it does nothing.
     abandoned.run();
     assert_eq!(harness.calls(), 1);
+}
+
+/// Holds a lock while it asks the source, as one that asks for the metadata of the server first.
+struct Locked(Arc<futures_util::lock::Mutex<()>>, GatedSource);
+
+impl TokenSource for Locked {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
+        Box::pin(async move {
+            let _held = self.0.lock().await;
+            self.1.fetch(request).await
+        })
+    }
+}
+
+#[test]
+fn t7_a_renewal_that_is_taken_over_keeps_no_lock_of_the_source() {
+    let (clock, tasks, source) = (ManualClock::default(), Tasks::default(), GatedSource::new());
+    let cache = TokenCache::builder(Locked(Arc::default(), source.clone()))
+        .clock(clock.clone())
+        .runtime(tasks.clone())
+        .fetch_timeout(SECOND * 5)
+        .build()
+        .unwrap();
+    let mut caller = Box::pin(cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    tasks.run();
+    // The source has the lock, and nothing drives its runtime.
+    let abandoned = tasks.hand_over();
+    let first = source.next_call().now_or_never().unwrap();
+    for _ in 0..2 {
+        clock.advance(SECOND * 6);
+        assert!(poll(&mut caller).is_pending());
+    }
+    tasks.run();
+    assert!(first.was_dropped());
+    let second = source.next_call().now_or_never().unwrap();
+    second.respond(token("one", 100));
+    tasks.run();
+    assert!(ready(poll(&mut caller)).is_ok());
+    abandoned.run();
+    assert_eq!(source.calls(), 2);
 }
 
 #[cfg(feature = "tokio")]
