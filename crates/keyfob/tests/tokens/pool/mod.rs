@@ -3,6 +3,8 @@
 mod bounds;
 mod keys;
 mod queue;
+#[cfg(feature = "tokio")]
+mod runtimes;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
