@@ -50,12 +50,22 @@ async fn ask_hits() -> Table {
         time(floor),
     ]);
     each_contender!(hits(floor, &mut rows, &mut bars, &mut verdicts));
+    let (near, far) = read_of_memory();
+    rows.push(vec![
+        "one read from memory, without a library".to_owned(),
+        Keyfob::USERS.to_string(),
+        figure(near / floor),
+        time(near),
+        figure(far / floor),
+        time(far),
+    ]);
     Table {
         name: "pool-hit",
         title: "Many users: a token that is there".to_owned(),
         about: "The CPU time until a caller has the token of its user. *One user* is the same user each time; *any* is one of \
                 all, in an order that no processor predicts. The memory of 100,000 users is in no cache of the processor, and \
-                that of 1,000 is. Ratios are to a read of a single cache of keyfob.",
+                that of 1,000 is. The last row is a pointer that is followed in as much memory as the pool has: no map can \
+                find any of its users in less. Ratios are to a read of a single cache of keyfob.",
         columns: vec!["", "users", "one user", "time", "any user", "time"],
         rows,
         measured: "CPU time of a read of the same user, ratio to a single cache",
@@ -94,6 +104,37 @@ async fn hits<U: Users>(
             verdicts.push(verdict(what, took * 1e9, 200.0, " ns"));
         }
     }
+}
+
+/// The CPU seconds to follow a pointer in as much memory as the pool has: to the same place each time, and to any place.
+fn read_of_memory() -> (f64, f64) {
+    /// As much as the processor reads at once.
+    #[repr(align(64))]
+    struct Line {
+        next: usize,
+    }
+
+    let lines = Keyfob::USERS * BYTES_OF_A_USER / size_of::<Line>();
+    let mut order: Vec<usize> = (0..lines).collect();
+    // A single circle through all lines (Sattolo), so that the order repeats only after the last one.
+    for last in (1..lines).rev() {
+        order.swap(last, fastrand::usize(..last));
+    }
+    let memory: Vec<Line> = order.into_iter().map(|next| Line { next }).collect();
+    let same = [Line { next: 0 }];
+    let follow = |memory: &[Line]| {
+        let (start, mut place) = (thread_time(), 0);
+        for _ in 0..READS {
+            place = std::hint::black_box(memory[place].next);
+        }
+        (thread_time() - start) / READS as f64
+    };
+    let (mut near, mut far) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        near.push(follow(&same));
+        far.push(follow(&memory));
+    }
+    (median(&mut near), median(&mut far))
 }
 
 /// The CPU seconds of a read.
@@ -348,6 +389,8 @@ const MEASURED: [(&str, usize); 5] = [
         crate::many_users::Huskarl::USERS,
     ),
 ];
+/// What a user of keyfob's pool takes in memory, about.
+const BYTES_OF_A_USER: usize = 1_600;
 const READS: usize = 100_000;
 const ROUNDS: usize = 5;
 const HERD: usize = 10_000;
