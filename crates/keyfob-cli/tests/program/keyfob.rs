@@ -220,6 +220,14 @@ impl Folder {
         path
     }
 
+    /// The program with the profiles of this folder's `keyfob.toml`, and with its stores in this folder.
+    pub(crate) fn keyfob(&self, arguments: &[&str]) -> Keyfob {
+        let path = |name: &str| self.path(name).display().to_string();
+        Keyfob::new(arguments)
+            .env("KEYFOB_CONFIG", &path("keyfob.toml"))
+            .env("XDG_STATE_HOME", &path("state"))
+    }
+
     /// A shell script; its path as the argument of `--token-command`.
     pub(crate) fn script(&self, name: &str, lines: &str) -> String {
         let path = self.file(name, &format!("#!/bin/sh\n{lines}\n"));

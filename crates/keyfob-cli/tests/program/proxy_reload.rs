@@ -5,10 +5,11 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
-use keyfob_testkit::{Expect, ScriptedResponse, Server};
+use keyfob_testkit::{Expect, Gate, ScriptedResponse, Server};
 use rustix::process::Signal;
 
-use crate::proxy::{Proxy, ask, folder, get, profile};
+use crate::keyfob::Finished;
+use crate::proxy::{Proxy, RawResponse, ask, folder, get, profile};
 use crate::proxy_admission::upstream;
 use crate::proxy_service::gated;
 use crate::waiting::{TIMEOUT, wait_until};
@@ -157,6 +158,28 @@ fn p7_a_reload_begins_a_new_file_of_the_log() {
 
 #[test]
 fn p7_requests_at_a_removed_listener_end_before_the_proxy_does() {
+    let (response, done) = stopped_with_a_request_at_a_removed_listener(|_, gate| {
+        // A proxy that does not wait ends in this time.
+        thread::sleep(Duration::from_millis(300));
+        gate.open();
+    });
+    assert_eq!(response.body(), "late", "{response:?}");
+    assert_eq!(done.code, 0, "{done:?}");
+}
+
+#[test]
+fn p7_a_second_signal_cuts_off_requests_at_a_removed_listener() {
+    let (response, done) =
+        stopped_with_a_request_at_a_removed_listener(|proxy, _| proxy.send(Signal::INT));
+    assert_eq!(response.0, "");
+    assert_eq!(done.code, 130, "{done:?}");
+}
+
+/// Stops a proxy while it has a request at a listener that a reload has removed. Then this happens. Returns the response to the
+/// request, and how the proxy ended.
+fn stopped_with_a_request_at_a_removed_listener(
+    then: impl FnOnce(&Proxy, &Gate),
+) -> (RawResponse, Finished) {
     let (server, gate) = gated();
     let folder = folder();
     let [old, new] = ["old.sock", "new.sock"].map(|name| folder.path().join(name));
@@ -165,7 +188,7 @@ fn p7_requests_at_a_removed_listener_end_before_the_proxy_does() {
         profile(&server) + &table
     };
     let proxy = Proxy::start_in(folder, &[], &config(&old), |keyfob| keyfob);
-    let response = thread::scope(|scope| {
+    thread::scope(|scope| {
         let connect = || UnixStream::connect(&old).expect("it listens");
         let request = scope.spawn(move || ask(connect(), &get("/slow", "")));
         server.wait_for_calls(1, TIMEOUT);
@@ -173,39 +196,10 @@ fn p7_requests_at_a_removed_listener_end_before_the_proxy_does() {
         reload(&proxy, 1);
         proxy.send(Signal::TERM);
         wait_until("it accepts no more", || UnixStream::connect(&new).err());
-        // A proxy that does not wait ends in this time.
-        thread::sleep(Duration::from_millis(300));
-        gate.open();
-        request.join().expect("the request ends")
-    });
-    assert_eq!(response.body(), "late", "{response:?}");
-    assert_eq!(proxy.ended().code, 0);
-}
-
-#[test]
-fn p7_a_second_signal_cuts_off_requests_at_a_removed_listener() {
-    let (server, _gate) = gated();
-    let folder = folder();
-    let [old, new] = ["old.sock", "new.sock"].map(|name| folder.path().join(name));
-    let config = |socket: &std::path::Path| {
-        let table = format!("[proxy.routes.api]\nsocket = \"{}\"\n", socket.display());
-        profile(&server) + &table
-    };
-    let proxy = Proxy::start_in(folder, &[], &config(&old), |keyfob| keyfob);
-    let done = thread::scope(|scope| {
-        let connect = || UnixStream::connect(&old).expect("it listens");
-        let request = scope.spawn(move || ask(connect(), &get("/slow", "")));
-        server.wait_for_calls(1, TIMEOUT);
-        proxy.rewrite(&config(&new));
-        reload(&proxy, 1);
-        proxy.send(Signal::TERM);
-        wait_until("it accepts no more", || UnixStream::connect(&new).err());
-        proxy.send(Signal::INT);
+        then(&proxy, &gate);
         let done = proxy.ended();
-        assert_eq!(request.join().expect("the request ends").0, "");
-        done
-    });
-    assert_eq!(done.code, 130, "{done:?}");
+        (request.join().expect("the request ends"), done)
+    })
 }
 
 #[test]

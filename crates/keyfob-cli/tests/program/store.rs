@@ -48,10 +48,7 @@ impl Machine {
     }
 
     fn run(&self, arguments: &[&str]) -> Finished {
-        Keyfob::new(arguments)
-            .env("KEYFOB_CONFIG", &self.path("keyfob.toml"))
-            .env("XDG_STATE_HOME", &self.path("state"))
-            .run()
+        self.folder.keyfob(arguments).run()
     }
 
     /// `keyfob store export` or `import` with the file `backup` and this key.

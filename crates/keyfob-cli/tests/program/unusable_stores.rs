@@ -4,7 +4,7 @@ use std::fs;
 
 use keyfob_testkit::{TokenEndpoint, json};
 
-use crate::keyfob::{Finished, Folder, Keyfob};
+use crate::keyfob::{Finished, Folder};
 
 /// A machine on which the profiles `a` and `b` have a token in the default store.
 struct Machine {
@@ -43,10 +43,7 @@ impl Machine {
     }
 
     fn run(&self, arguments: &[&str]) -> Finished {
-        Keyfob::new(arguments)
-            .env("KEYFOB_CONFIG", &self.path("keyfob.toml"))
-            .env("XDG_STATE_HOME", &self.path("state"))
-            .run()
+        self.folder.keyfob(arguments).run()
     }
 }
 

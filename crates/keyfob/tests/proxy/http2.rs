@@ -171,13 +171,7 @@ async fn p5_a_body_over_http_2_that_is_unusual_for_its_method_passes() {
         sent.abort();
     }
     // An upstream of HTTP/2 gets no `Transfer-Encoding`, which it would have to refuse.
-    let authority = TestAuthority::new();
-    let upstream = echo(Some(&authority)).await;
-    let folder = tempfile::tempdir().unwrap();
-    let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, authority.pem()).unwrap();
-    let route = route(format!("https://{upstream}")).ca_file(&ca);
-    let proxy = Running::route(route.build().unwrap()).await;
+    let proxy = before_https().await;
     let request = Request::get(proxy.url("/x")).body(body()).unwrap();
     let response = client.request(request).await.unwrap();
     assert_eq!(response.headers()["x-version"], "HTTP/2.0");
@@ -214,13 +208,7 @@ async fn p2_over_http_2_host_and_authority_must_agree() {
 
 #[tokio::test]
 async fn p5_an_https_upstream_is_asked_for_http_2_and_for_http_1_to_upgrade() {
-    let authority = TestAuthority::new();
-    let upstream = echo(Some(&authority)).await;
-    let folder = tempfile::tempdir().unwrap();
-    let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, authority.pem()).unwrap();
-    let route = route(format!("https://{upstream}")).ca_file(&ca);
-    let proxy = Running::route(route.build().unwrap()).await;
+    let proxy = before_https().await;
     let response = proxy.get("/").await;
     assert!(
         response.contains("\r\nx-version: HTTP/2.0\r\n"),
@@ -233,6 +221,17 @@ async fn p5_an_https_upstream_is_asked_for_http_2_and_for_http_1_to_upgrade() {
         response.contains("\r\nx-version: HTTP/1.1\r\n"),
         "{response}"
     );
+}
+
+/// A proxy in front of [`echo`] over TLS, whose authority it knows from a file.
+async fn before_https() -> Running {
+    let authority = TestAuthority::new();
+    let upstream = echo(Some(&authority)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let route = route(format!("https://{upstream}")).ca_file(&ca);
+    Running::route(route.build().unwrap()).await
 }
 
 /// A server that echoes the body as it comes, and says what it saw of the head.
