@@ -89,6 +89,43 @@ def test_an_empty_subject_and_control_characters_are_errors(subject: str) -> Non
         pool.handler(subject)
 
 
+@pytest.mark.parametrize(
+    "key", [None, b"alice", PoolKey("alice", "read write"), PoolKey("alice", [1]), PoolKey("alice", (), 1)]  # type: ignore[list-item, arg-type]
+)
+def test_a_key_of_another_type_is_an_error_that_names_the_part(key: PoolKey) -> None:
+    with pytest.raises(TypeError, match="of a pool's key must be"):
+        TokenPool(Users()).handler(key)
+
+
+def test_the_scopes_of_a_key_may_be_a_set() -> None:
+    pool = TokenPool(lambda key: lambda: "-".join(key.scopes))
+    assert pool.handler(PoolKey("alice", {"b", "a"})).get_valid_token() == "a-b"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("limit", ["max_entries", "fetches_at_once", "max_queued"])
+def test_a_limit_below_zero_is_an_error_that_names_it(limit: str) -> None:
+    with pytest.raises(ValueError, match=f"`{limit}` of the pool is -1"):
+        TokenPool(Users(), **{limit: -1})
+
+
+@pytest.mark.parametrize("made", [None, "t0ken", 1])
+def test_a_function_that_returns_no_hook_is_told_so(made: object) -> None:
+    pool = TokenPool(lambda _: made)  # type: ignore[arg-type, return-value]
+    with pytest.raises(ValueError, match=f"not {type(made).__name__}"):
+        pool.handler("alice")
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_of_the_function_reaches_the_caller(interrupt: type[BaseException]) -> None:
+    def source_of(_: PoolKey) -> NoReturn:
+        raise interrupt
+
+    pool = TokenPool(source_of)
+    for _ in range(2):
+        with pytest.raises(interrupt):
+            pool.handler("alice")
+
+
 def test_keys_with_different_scopes_differ_and_their_order_does_not_matter() -> None:
     pool = TokenPool(lambda key: lambda: "-".join(key.scopes) or "none")
     assert pool.handler(PoolKey("alice", ["b", "a"])).get_valid_token() == "a-b"

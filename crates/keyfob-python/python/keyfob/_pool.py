@@ -57,6 +57,14 @@ class TokenPool:
             raise TypeError(
                 f"source_of must be a function that returns the hook of a key, not {kind}"
             )
+        limits = {
+            "max_entries": max_entries,
+            "fetches_at_once": fetches_at_once,
+            "max_queued": max_queued,
+        }
+        for name, limit in limits.items():
+            if limit < 0:
+                raise ValueError(f"`{name}` of the pool is {limit}; give a number from 0 on")
         settings = PoolSettings(
             max_entries, idle_timeout, fetches_at_once, max_queued, fetch_timeout, default_lifetime
         )
@@ -79,7 +87,8 @@ class TokenPool:
 
         Raises:
             AuthenticationError: ``source_of`` failed, or the pool is full of keys that must not be evicted.
-            ValueError: The key is empty, or has a control character.
+            TypeError: A part of the key is no text.
+            ValueError: The key is empty, or has a control character; or ``source_of`` returned neither a hook nor a source.
 
         >>> handler = pool.handler(PoolKey("alice", scopes=["read"]))
         """
@@ -134,4 +143,12 @@ class _PooledHandler(GenericExternallyManagedJWTHandler):
 
 
 def _key(key: str | PoolKey) -> PoolKey:
-    return key if isinstance(key, PoolKey) else PoolKey(key)
+    subject, scopes, resource, client = key if isinstance(key, PoolKey) else PoolKey(key)
+    texts = {"subject": subject, "resource": resource, "client": client}
+    for name, text in texts.items():
+        if not isinstance(text, str) and (name == "subject" or text is not None):
+            raise TypeError(f"the {name} of a pool's key must be a str, not {type(text).__name__}")
+    # A str is a sequence of str, too.
+    if isinstance(scopes, str) or not all(isinstance(scope, str) for scope in scopes):
+        raise TypeError('the scopes of a pool\'s key must be a list of str, such as ["read", "write"]')
+    return PoolKey(subject, list(scopes), resource, client)

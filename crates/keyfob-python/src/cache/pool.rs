@@ -204,7 +204,11 @@ pub(crate) fn make_source(
 ) -> Result<Arc<dyn TokenSource>, Error> {
     let made = attached(|py| {
         let made = python_key(py, key).and_then(|key| source_of.bind(py).call1((key,)));
-        let made = made.map_err(|exception| HookException::into_error(exception, py))?;
+        let made = made.map_err(|raised| match raised.is_instance_of::<PyException>(py) {
+            true => HookException::into_error(raised, py),
+            // Ctrl-C or a request to exit, which the caller raises: the function runs on the caller's thread.
+            false => HookException::interrupt(py, raised, true),
+        })?;
         if let Ok(source) = made.cast::<Source>() {
             let source = source.get();
             return match source.prover {
@@ -213,6 +217,13 @@ pub(crate) fn make_source(
                 )),
                 None => Ok(Arc::clone(&source.core)),
             };
+        }
+        if !made.is_callable() {
+            let kind = made.get_type().name();
+            return Err(Error::input(format!(
+                "the function of the pool must return a hook or a source, not {}",
+                kind.map_or_else(|_| "this".to_owned(), |kind| kind.to_string())
+            )));
         }
         let hook = Arc::new(Hook::new(made.unbind()));
         let source: Arc<dyn TokenSource> = Arc::new(HookSource {

@@ -29,8 +29,8 @@ pub(super) struct LazyStore {
     pub(super) settings: PersistentStore,
     /// The CA file of the profile, for a database over TLS.
     pub(super) ca_file: Option<PathBuf>,
-    /// Stores no token without an expiry; see [`ExpiringLease`].
-    pub(super) only_with_expiry: bool,
+    /// The key whose token is not stored without an expiry; see [`ExpiringLease`]. Those of other profiles are.
+    pub(super) only_with_expiry: Option<StoreKey>,
     pub(super) opened: OpenedStore,
 }
 
@@ -160,9 +160,9 @@ impl TokenStore for LazyStore {
     ) -> StoreFuture<'a, Box<dyn StoreLease>> {
         Box::pin(async move {
             let lease = self.opened().await?.lease(key, max_wait).await?;
-            Ok(match self.only_with_expiry {
-                true => Box::new(ExpiringLease(lease)),
-                false => lease,
+            Ok(match &self.only_with_expiry {
+                Some(own) if own == key => Box::new(ExpiringLease(lease)),
+                _ => lease,
             })
         })
     }

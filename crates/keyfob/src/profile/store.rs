@@ -41,13 +41,23 @@ impl Profile {
         if let Err(error) = self.store_location() {
             return self.go_on_without_store(error).map(|()| None);
         }
-        let store = LazyStore {
-            settings: settings.clone(),
+        let (key, token) = (self.store_key(), &self.definition.token);
+        Ok(Some((self.lazy_store(settings, token, &key), key)))
+    }
+
+    /// A store in this place, in which this key has the token of these settings.
+    fn lazy_store(
+        &self,
+        place: &PersistentStore,
+        token: &TokenSettings,
+        key: &StoreKey,
+    ) -> Arc<dyn TokenStore> {
+        Arc::new(LazyStore {
+            settings: place.clone(),
             ca_file: self.definition.ca_file.clone(),
-            only_with_expiry: !self.definition.token.knows_when_tokens_expire(),
+            only_with_expiry: (!token.knows_when_tokens_expire()).then(|| key.clone()),
             opened: self.opened_store.clone(),
-        };
-        Ok(Some((Arc::new(store), self.store_key())))
+        })
     }
 
     /// Reports that there is no place for the store, unless the token must have one.
@@ -135,13 +145,7 @@ impl Profile {
         if self.store_location().is_err() {
             return Ok(None);
         }
-        let store = LazyStore {
-            settings: place.clone(),
-            ca_file: self.definition.ca_file.clone(),
-            only_with_expiry: !token.knows_when_tokens_expire(),
-            opened: self.opened_store.clone(),
-        };
-        Ok(Some((Arc::new(store), key)))
+        Ok(Some((self.lazy_store(place, token, &key), key)))
     }
 
     /// The keys in the profile's [`store`](Self::store) of the tokens with which its token is fetched.

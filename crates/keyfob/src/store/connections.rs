@@ -19,8 +19,9 @@ struct Open<C> {
     connection: C,
 }
 
-/// Beyond these, the oldest is closed. Most programs have one runtime; the others may have ended.
-const MAX: usize = 16;
+/// Beyond these, the oldest is closed. Each fetch on a thread has a runtime of its own, and a pool has 32 at once unless it is set.
+/// Most of the others have ended.
+const MAX: usize = 64;
 
 impl<C: Clone> Connections<C> {
     pub(super) fn none() -> Self {

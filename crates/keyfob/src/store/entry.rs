@@ -19,6 +19,8 @@ pub struct Entry {
     pub(crate) saved: SystemTime,
     /// Where the entry was moved to, in words. Such an entry holds nothing else.
     pub(crate) moved: Option<String>,
+    /// It is saved again as it was, and goes when it would have gone.
+    pub(crate) keeps_its_end: bool,
 }
 
 /// The note of an exchange that was started and has no stored result yet.
@@ -73,6 +75,7 @@ impl Entry {
             failure: None,
             saved: now,
             moved: None,
+            keeps_its_end: false,
         }
     }
 

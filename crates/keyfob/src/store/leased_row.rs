@@ -75,8 +75,26 @@ pub(super) struct Save<'a> {
     pub(super) follows: [&'a str; 2],
     pub(super) revision: &'a str,
     pub(super) sealed: &'a [u8],
-    /// How long the entry is of use, in milliseconds; `None` is forever.
-    pub(super) keep_for: Option<u64>,
+    pub(super) keep_for: KeepFor,
+}
+
+/// How long an entry is of use.
+#[derive(Clone, Copy)]
+pub(super) enum KeepFor {
+    Forever,
+    Milliseconds(u64),
+    /// Until the end that the entry has already.
+    AsBefore,
+}
+
+impl KeepFor {
+    fn of(entry: &Entry, idle_timeout: Option<Duration>) -> Self {
+        match entry.keep_for(idle_timeout) {
+            _ if entry.keeps_its_end => Self::AsBefore,
+            None => Self::Forever,
+            Some(time) => Self::Milliseconds(milliseconds(time).min(LONGEST)),
+        }
+    }
 }
 
 /// An entry, as the database has it.
@@ -141,6 +159,18 @@ pub(super) async fn load_revision(row: &impl Row) -> Result<(String, Opened), St
         events::outdated(row.id());
     }
     Ok(found)
+}
+
+/// What a list shows of a row. An error of this row alone hides no other.
+pub(super) async fn open_for_list(
+    row: &impl Row,
+) -> Result<Result<Option<(StoreKey, Entry)>, StoreError>, StoreError> {
+    let opened = match load_revision(row).await {
+        Ok((_, opened)) => opened,
+        Err(fault) if fault.kind() == StoreErrorKind::Damaged => Err(fault),
+        Err(fault) => return Err(fault),
+    };
+    Ok(opened.map(|found| found.map(|(key, stored)| (key, stored.entry))))
 }
 
 async fn load_once(row: &impl Row) -> Result<(String, Opened), StoreError> {
@@ -213,7 +243,7 @@ impl<R: Row> RowLease<R> {
         &self,
         revision: &str,
         sealed: &[u8],
-        keep_for: Option<u64>,
+        keep_for: KeepFor,
     ) -> Result<bool, StoreError> {
         let follows = [self.seen.as_str(), self.tried.as_str()];
         let save = Save {
@@ -265,8 +295,7 @@ impl<R: Row> StoreLease for RowLease<R> {
             let revision = format!("{}{}", self.own_revisions(), self.saves);
             // The lease may have expired while this process hung. The server compares revisions in the same step as it
             // writes, so a late save never replaces what another process has saved since.
-            let keep_for = entry.keep_for(self.row.settings().idle_timeout);
-            let keep_for = keep_for.map(|time| milliseconds(time).min(LONGEST));
+            let keep_for = KeepFor::of(entry, self.row.settings().idle_timeout);
             let mut written = self.write(&revision, &sealed, keep_for).await;
             // The replies to several saves were lost, and an earlier one than the last was saved.
             if let Ok(false) = written

@@ -1,11 +1,14 @@
 //! One command to a server that may be restarting, or failing over to another.
 
+use std::error::Error as StdError;
 use std::time::Duration;
 
 use crate::clock::backoff::Backoff;
 use crate::clock::clock;
 use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
+#[cfg(all(feature = "rustls", feature = "session"))]
+use crate::exchange::reqwest_failure::tls;
 
 /// Why a server did not do what it was asked.
 pub(super) trait ServerFault {
@@ -41,6 +44,17 @@ where
     };
     let result = clock::within(&SystemClock, timeout, attempts).await;
     result.unwrap_or_else(|| Err(last.unwrap_or_else(E::timed_out)))
+}
+
+/// What failed in TLS and what to do, if this error or one of its causes is about TLS.
+pub(super) fn tls_failure(fault: &(dyn StdError + 'static)) -> Option<String> {
+    #[cfg(all(feature = "rustls", feature = "session"))]
+    return tls::reason(fault);
+    #[cfg(not(all(feature = "rustls", feature = "session")))]
+    {
+        _ = fault;
+        None
+    }
 }
 
 /// The first one is short: usually an old connection broke, and a new one can be made at once.

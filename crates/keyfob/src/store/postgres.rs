@@ -33,9 +33,9 @@ use crate::store::store::{
 /// of the server, even if the database replies earlier otherwise (`synchronous_commit = off`). Ages are measured by
 /// the server's clock, so the clocks of the machines need not agree.
 ///
-/// A store uses one connection, opens it with the first statement, and again after it broke. It needs a tokio runtime; a cache
-/// that is used without one starts its own. It does not create its table: run what [`sql`](Self::sql) returns once, or call
-/// [`create_table`](Self::create_table). `docs/how-to/many-machines.md` says how to configure the server.
+/// A store uses one connection for each tokio runtime, opens it with the first statement, and again after it broke. It needs
+/// a tokio runtime; a cache that is used without one starts its own. It does not create its table: run what
+/// [`sql`](Self::sql) returns once, or call [`create_table`](Self::create_table). `docs/how-to/many-machines.md` says how to configure the server.
 ///
 /// ```no_run
 /// use keyfob::{EnvToken, TokenCache};
@@ -178,10 +178,9 @@ impl TokenStore for PostgresStore {
             let mut found = Vec::new();
             for (id, has_entry) in self.database.ids().await? {
                 let opened = match has_entry {
-                    true => leased_row::load_revision(&self.database.row(&id)).await?.1,
+                    true => leased_row::open_for_list(&self.database.row(&id)).await?,
                     false => Err(quarantined()),
                 };
-                let opened = opened.map(|found| found.map(|(key, stored)| (key, stored.entry)));
                 found.push((id, opened));
             }
             Ok(summarize(found))

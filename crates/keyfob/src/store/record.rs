@@ -221,6 +221,7 @@ impl<'a> Record<'a> {
             }),
             saved: time(self.saved),
             moved: None,
+            keeps_its_end: false,
         };
         let key = StoreKey::from_parts(self.id.into_owned(), self.label.into_owned());
         Some((key, entry))

@@ -196,10 +196,9 @@ impl TokenStore for RedisStore {
             let mut found = Vec::new();
             for id in self.database.ids().await? {
                 let row = self.database.row(&id);
-                let (_, opened) = leased_row::load_revision(&row).await?;
-                let opened = match opened {
+                let opened = match leased_row::open_for_list(&row).await? {
                     Ok(None) if row.has_quarantined().await? => Err(quarantined()),
-                    opened => opened.map(|found| found.map(|(key, stored)| (key, stored.entry))),
+                    opened => opened,
                 };
                 found.push((id, opened));
             }

@@ -12,6 +12,7 @@ use crate::error::error::{Error, ErrorKind};
 use crate::store::entry::{Entry, Failure, PendingExchange};
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::key::StoreKey;
+use crate::store::record::damaged;
 use crate::token::token::{Expiry, Token};
 
 /// A place where tokens are kept, shared by tasks, processes or machines.
@@ -382,6 +383,8 @@ pub(super) fn summarize(
     found: impl IntoIterator<Item = (String, Result<Option<(StoreKey, Entry)>, StoreError>)>,
 ) -> Vec<EntrySummary> {
     let summaries = found.into_iter().filter_map(|(id, found)| match found {
+        // It was copied from another place, and would be removed there in place of here.
+        Ok(Some((key, _))) if key.id() != id => Some(EntrySummary::unreadable(id, damaged())),
         Ok(found) => found.map(|(key, entry)| EntrySummary::of(key, &entry)),
         Err(error) => Some(EntrySummary::unreadable(id, error)),
     });

@@ -33,7 +33,12 @@ pub async fn seal_again(
 async fn write_again(lease: &mut dyn StoreLease) -> Result<bool, StoreError> {
     match lease.load().await? {
         None => Ok(false),
-        Some(found) => lease.save(&now(found)).await.map(|()| true),
+        Some(found) => {
+            let mut entry = now(found);
+            // Its program may have another `idle_timeout` than this store.
+            entry.keeps_its_end = true;
+            lease.save(&entry).await.map(|()| true)
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! The key under which a profile's token is stored. If a key changes, every person has to sign in again.
 
 use std::collections::HashSet;
+use std::time::{Duration, SystemTime};
 
-use keyfob::Profiles;
+use keyfob::store::{Entry, StoreKey, seal_again};
+use keyfob::{Profiles, Token};
 
 const CLIENT: &str = r#"
     token_endpoint = "https://login.example.com/token"
@@ -231,5 +233,30 @@ fn the_token_of_another_job_or_user_is_not_in_the_store_that_is_the_default() {
         let profiles = Profiles::from_text(&named).expect("the file has no fault");
         let store = profiles.get("a").and_then(|profile| profile.store());
         assert!(store.is_ok_and(|store| store.is_some()), "{token}");
+    }
+}
+
+#[tokio::test]
+async fn t9_a_profile_whose_tokens_have_no_expiry_keeps_those_of_others_in_its_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let seal = folder.path().join("key");
+    std::fs::write(&seal, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+    let text = format!(
+        "[profiles.a]\nbase_url = \"https://a.example\"\ntoken = \"command:true\"\n\
+         store = {{ kind = \"file\", directory = \"{}\", keys = \"file:{}\" }}\n",
+        folder.path().join("store").display(),
+        seal.display()
+    );
+    let profiles = Profiles::from_text(&text).unwrap();
+    let (store, own) = profiles.get("a").unwrap().store().unwrap().unwrap();
+    let other = StoreKey::builder("other").build();
+    let second = Duration::from_secs(1);
+    for (key, is_kept) in [(own, false), (other, true)] {
+        let token = Token::new("t").unwrap().with_refresh_token("r").unwrap();
+        let entry = Entry::new(token, SystemTime::now());
+        store.replace(&key, &entry, second).await.unwrap();
+        assert_eq!(store.load(&key).await.unwrap().is_some(), is_kept);
+        assert_eq!(seal_again(&*store, &key, second).await.unwrap(), is_kept);
+        assert_eq!(store.load(&key).await.unwrap().is_some(), is_kept);
     }
 }

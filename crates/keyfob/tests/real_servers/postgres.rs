@@ -46,6 +46,17 @@ async fn s2_an_entry_in_another_table_does_not_open() {
 }
 
 #[tokio::test]
+async fn an_entry_that_another_program_has_changed_is_still_read() {
+    let server = Server::start();
+    let store = server.store();
+    store.replace(&key(), &entry(1), SECOND).await.unwrap();
+    server.ask("UPDATE keyfob_tokens SET saved = NULL, revision = NULL");
+    assert!(store.load(&key()).await.unwrap().is_some());
+    assert!(store.list().await.unwrap()[0].unreadable.is_none());
+    store.replace(&key(), &entry(2), SECOND).await.unwrap();
+}
+
+#[tokio::test]
 async fn s1_the_password_of_a_postgres_url_is_in_no_error() {
     let server = Server::start();
     let keys = || SealingKeys::new(SealingKey::from_bytes([1; 32]));

@@ -4,8 +4,9 @@ use std::time::SystemTime;
 
 use keyfob::ErrorKind;
 use keyfob::store::{
-    Entry, RedisStore as Store, SealingKey, SealingKeys, StoreErrorKind, TokenStore,
+    Entry, RedisStore as Store, SealingKey, SealingKeys, StoreErrorKind, StoreKey, TokenStore,
 };
+use redis::cmd;
 
 use crate::captured_log;
 use crate::captured_log::Capture;
@@ -30,6 +31,34 @@ async fn s2_an_entry_under_another_prefix_does_not_open() {
     let other = server.store().prefix("keyfob:other");
     let fault = other.load(&key()).await.unwrap_err();
     assert_eq!(fault.kind(), StoreErrorKind::Damaged);
+}
+
+#[tokio::test]
+async fn an_entry_that_another_program_has_changed_hides_no_other() {
+    let server = Server::start();
+    let store = server.store();
+    let entry = || Entry::new(token(1).unwrap(), SystemTime::now());
+    store.replace(&key(), &entry(), SECOND).await.unwrap();
+    let others = ["a", "b"].map(|issuer| StoreKey::builder(issuer).build());
+    for other in &others {
+        store.replace(other, &entry(), SECOND).await.unwrap();
+    }
+    let name = |key: &StoreKey| format!("keyfob:{{{}}}:entry", key.id());
+    let mut without_time = cmd("HSET");
+    without_time.arg(name(&others[0])).arg("saved").arg("text");
+    server.ask(&without_time).await;
+    let mut no_entry = cmd("SET");
+    no_entry.arg(name(&others[1])).arg("text");
+    server.ask(&no_entry).await;
+    let listed = store.list().await.unwrap();
+    let unreadable = listed.iter().filter(|one| one.unreadable.is_some());
+    let unreadable: Vec<_> = unreadable.map(|one| one.key.id()).collect();
+    assert_eq!((listed.len(), unreadable), (3, vec![others[1].id()]));
+    assert!(store.load(&others[0]).await.unwrap().is_some());
+    for one in &listed {
+        assert!(store.forget(&one.key, SECOND).await.unwrap());
+    }
+    assert!(store.list().await.unwrap().is_empty());
 }
 
 #[tokio::test]

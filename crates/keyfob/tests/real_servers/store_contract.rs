@@ -5,7 +5,9 @@
 use std::time::{Duration, Instant};
 
 use keyfob::ErrorKind;
-use keyfob::store::{Entry, SealingKey, SealingKeys, StoreErrorKind, StoreKey, TokenStore};
+use keyfob::store::{
+    Entry, SealingKey, SealingKeys, StoreErrorKind, StoreKey, TokenStore, seal_again,
+};
 use rustix::process::Signal;
 use tokio::runtime::{Builder, Runtime};
 
@@ -393,6 +395,29 @@ async fn t10_an_entry_that_nothing_renews_goes_after_the_time_that_is_set() {
 }
 
 #[tokio::test]
+async fn t10_an_entry_that_is_sealed_again_goes_when_it_would_have_gone() {
+    let server = Server::start();
+    let forever = store(&server);
+    let bounded = store(&server).idle_timeout(SECOND * 2);
+    let kept = StoreKey::builder("kept").build();
+    let entry = || Entry::new(token(1).unwrap(), std::time::SystemTime::now());
+    forever.replace(&kept, &entry(), SECOND).await.unwrap();
+    bounded.replace(&key(), &entry(), SECOND).await.unwrap();
+    // Each by a store with the other setting, as by a command for another profile.
+    assert!(seal_again(&bounded, &kept, SECOND).await.unwrap());
+    assert!(seal_again(&forever, &key(), SECOND).await.unwrap());
+    assert_eq!(forever.list().await.unwrap().len(), 2);
+    let other = StoreKey::builder("other").build();
+    until_in_real_time(async || {
+        forever.replace(&other, &entry(), SECOND).await.unwrap();
+        !server.holds_anything_of(&key()).await
+    })
+    .await;
+    assert!(forever.load(&kept).await.unwrap().is_some());
+    assert_eq!(forever.list().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn s2_an_old_entry_that_is_put_back_is_refused() {
     let server = Server::start();
     let process = Process::rotating(store(&server));
@@ -508,7 +533,14 @@ async fn the_ca_file_of_a_profile_applies_to_its_store() {
         let (store, _) = profile.store().unwrap().unwrap();
         store.list().await
     };
-    assert!(list(profile).await.is_err(), "its authority is not trusted");
+    let fault = list(profile).await.unwrap_err();
+    let cause = std::error::Error::source(&fault).map(ToString::to_string);
+    let shown = format!("{fault}: {}", cause.unwrap_or_default());
+    assert!(
+        shown.contains("an authority that is not trusted"),
+        "{shown}"
+    );
+    assert!(shown.contains("`ca_file` in a profile"), "{shown}");
     let trusting = profile.with_ca_file(server.authority());
     assert!(list(&trusting).await.unwrap().is_empty());
 }

@@ -274,6 +274,17 @@ async fn a_file_that_a_crash_left_half_written_disturbs_nothing() {
 }
 
 #[tokio::test]
+async fn s2_a_copy_of_an_entry_is_removed_from_where_it_is() {
+    let files = Files::with_token().await;
+    let copy = files.directory().join("backup.token");
+    fs::copy(files.entry(), &copy).unwrap();
+    for found in files.store.list().await.unwrap() {
+        assert!(files.store.forget(&found.key, SECOND).await.unwrap());
+    }
+    assert!(!copy.exists() && !files.entry().exists());
+}
+
+#[tokio::test]
 async fn entries_in_files_are_listed_even_unreadable_ones() {
     let files = Files::with_token().await;
     assert!(Files::new().store.list().await.unwrap().is_empty());

@@ -7,7 +7,7 @@ use tokio_postgres::types::{FromSqlOwned, Type};
 
 use crate::error::printable::printable;
 use crate::store::error::StoreError;
-use crate::store::leased_row::{self, Row, RowSettings, Save, SealedEntry};
+use crate::store::leased_row::{self, KeepFor, Row, RowSettings, Save, SealedEntry};
 use crate::store::postgres::connection::{Connection, Statement, Value};
 use crate::store::postgres::table::Table;
 
@@ -91,11 +91,13 @@ impl Row for PostgresRow {
         let Some(found) = self.run(&self.database.table.read, &[]).await? else {
             return Ok(None);
         };
-        let age: i64 = cell(&found, 2)?;
+        // Another program may have changed the row. What is sealed says whether the entry is good.
+        let revision: Option<String> = cell(&found, 0)?;
+        let age: Option<i64> = cell(&found, 2)?;
         Ok(Some(SealedEntry {
-            revision: cell(&found, 0)?,
+            revision: revision.unwrap_or_default(),
             sealed: cell(&found, 1)?,
-            age: leased_row::age(age),
+            age: age.and_then(leased_row::age),
         }))
     }
 
@@ -121,13 +123,18 @@ impl Row for PostgresRow {
     }
 
     async fn write(&self, save: Save<'_>) -> Result<bool, StoreError> {
-        let keep_for = save.keep_for.map(|milliseconds| milliseconds as f64);
-        let values: [Value<'_>; 5] = [
+        let (keep_for, as_before) = match save.keep_for {
+            KeepFor::Forever => (None, false),
+            KeepFor::Milliseconds(time) => (Some(time as f64), false),
+            KeepFor::AsBefore => (None, true),
+        };
+        let values: [Value<'_>; 6] = [
             (&save.revision, Type::TEXT),
             (&save.sealed, Type::BYTEA),
             (&save.follows[0], Type::TEXT),
             (&save.follows[1], Type::TEXT),
             (&keep_for, Type::FLOAT8),
+            (&as_before, Type::BOOL),
         ];
         let written = self.run(&self.database.table.write, &values).await?;
         if written.is_some() {

@@ -9,7 +9,7 @@ use tokio_postgres::error::{DbError, SqlState};
 use crate::error::error::{Error, causes};
 use crate::error::printable::printable;
 use crate::store::error::StoreError;
-use crate::store::outage::ServerFault;
+use crate::store::outage::{ServerFault, tls_failure};
 
 /// Why a statement has no result.
 pub(super) enum Fault {
@@ -129,8 +129,17 @@ fn cause(error: &tokio_postgres::Error) -> String {
     if let Some(refusal) = error.as_db_error() {
         return printable(short(refusal));
     }
-    let causes: Vec<_> = causes(error).map(ToString::to_string).collect();
-    printable(causes.join(": "))
+    if let Some(failure) = tls_failure(error) {
+        return failure;
+    }
+    let mut texts: Vec<String> = Vec::new();
+    // Some causes have the text of the next one in theirs.
+    for text in causes(error).map(ToString::to_string) {
+        if !texts.last().is_some_and(|last| last.ends_with(&text)) {
+            texts.push(text);
+        }
+    }
+    printable(texts.join(": "))
 }
 
 fn short(refusal: &DbError) -> String {

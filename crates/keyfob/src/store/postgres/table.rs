@@ -186,7 +186,8 @@ WITH durable AS (SELECT set_config('synchronous_commit',
 INSERT INTO TOKENS AS row (id, revision, sealed, saved, keep_until)
 SELECT $1, $2, $3, clock_timestamp(), clock_timestamp() + $6 * interval '1 millisecond' FROM durable
 ON CONFLICT (id) DO UPDATE
-SET revision = excluded.revision, sealed = excluded.sealed, keep_until = excluded.keep_until,
+SET revision = excluded.revision, sealed = excluded.sealed,
+  keep_until = CASE WHEN $7 THEN row.keep_until ELSE excluded.keep_until END,
   saved = CASE WHEN row.revision = excluded.revision THEN row.saved ELSE excluded.saved END
 WHERE row.revision IS NULL OR row.revision IN ($4, $5) OR row.revision = excluded.revision
 RETURNING true";

@@ -1,5 +1,6 @@
 //! The connection to the server. It is opened when it is needed, and again after it broke.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use crate::error::printable::printable;
 use crate::observe::store as events;
 use crate::store::connections::Connections;
 use crate::store::error::StoreError;
-use crate::store::outage::{ServerFault, within_timeout};
+use crate::store::outage::{ServerFault, tls_failure, within_timeout};
+use crate::store::record::damaged;
 
 /// The default timeout of one command.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
@@ -229,6 +231,10 @@ fn is_connection_failure(fault: &RedisError) -> bool {
 }
 
 fn unavailable(fault: RedisError) -> StoreError {
+    if fault.code() == Some("WRONGTYPE") {
+        // Another program has written something else under the name of the entry.
+        return damaged();
+    }
     let message = if fault.is_timeout() {
         "the shared token store did not reply in time"
     } else if has_no_master(&fault) {
@@ -240,7 +246,18 @@ fn unavailable(fault: RedisError) -> StoreError {
     } else {
         "the shared token store refused the command"
     };
-    StoreError::unavailable(Error::unavailable(message).caused_by(PrintableFault(fault)))
+    let error = Error::unavailable(message);
+    StoreError::unavailable(match inside(&fault).and_then(tls_failure) {
+        Some(failure) => error.caused_by(failure),
+        None => error.caused_by(PrintableFault(fault)),
+    })
+}
+
+/// What failed below the client. It is behind an `Arc`, which hides its type.
+fn inside(fault: &RedisError) -> Option<&(dyn StdError + 'static)> {
+    let inside = fault.source()?;
+    let shared: Option<&Arc<dyn StdError + Send + Sync>> = inside.downcast_ref();
+    Some(shared.map_or(inside, |shared| &**shared))
 }
 
 /// The cause of a failure. The server chooses the text of a refusal.

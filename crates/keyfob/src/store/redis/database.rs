@@ -7,7 +7,7 @@ use std::sync::Arc;
 use redis::{Cmd, FromRedisValue, Value, cmd};
 
 use crate::store::error::StoreError;
-use crate::store::leased_row::{self, Row, RowSettings, Save, SealedEntry};
+use crate::store::leased_row::{self, KeepFor, Row, RowSettings, Save, SealedEntry};
 use crate::store::redis::connection::Connection;
 
 /// The database and its settings. All clones and leases of a store share it.
@@ -102,13 +102,17 @@ impl Row for RedisRow {
     }
 
     async fn write(&self, save: Save<'_>) -> Result<bool, StoreError> {
-        let keep_for = save.keep_for.unwrap_or(FOREVER);
+        let keep_for = match save.keep_for {
+            KeepFor::Forever => FOREVER.to_owned(),
+            KeepFor::Milliseconds(time) => time.to_string(),
+            KeepFor::AsBefore => AS_BEFORE.to_owned(),
+        };
         let mut command = self.script(SAVE, &["entry", "fence"]);
         command
             .arg(&save.follows)
             .arg(save.revision)
             .arg(save.sealed)
-            .arg(keep_for);
+            .arg(&keep_for);
         let Database {
             connection,
             replicas,
@@ -117,7 +121,7 @@ impl Row for RedisRow {
         let saved = understood(connection.run_replicated(&command, *replicas).await?)?;
         // After the entry: if this process dies between them, the entry is there, and the next save adds its id.
         if saved {
-            self.add_to_index(keep_for).await?;
+            self.add_to_index(&keep_for).await?;
         }
         Ok(saved)
     }
@@ -144,7 +148,7 @@ impl RedisRow {
     }
 
     /// Not in the script of a save: in a cluster, a script may only use the keys of one node.
-    async fn add_to_index(&self, keep_for: u64) -> Result<(), StoreError> {
+    async fn add_to_index(&self, keep_for: &str) -> Result<(), StoreError> {
         let mut command = cmd("EVAL");
         command.arg(ADD_TO_INDEX).arg(1).arg(self.database.index());
         command.arg(&self.id).arg(keep_for);
@@ -170,12 +174,14 @@ impl RedisRow {
     }
 }
 
+// Another program may have changed the hash. What is sealed says whether the entry is good; an age of -1 is unknown.
 const LOAD: &str = "
 local found = redis.call('HMGET', KEYS[1], 'revision', 'sealed', 'saved')
 if not found[2] then return false end
 local now = redis.call('TIME')
-local age = now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(found[3])
-return {found[1], found[2], age}";
+local saved, age = tonumber(found[3] or ''), -1
+if saved then age = now[1] * 1000 + math.floor(now[2] / 1000) - saved end
+return {found[1] or '', found[2], age}";
 
 // A lease that this process has already taken is taken again, in case the reply to the first command was lost. If nothing is
 // saved, the number of leases is kept for a day. Leases have random names, so that they differ if it begins anew.
@@ -209,6 +215,7 @@ if now and now ~= ARGV[1] and now ~= ARGV[2] then return 0 end
 local time = redis.call('TIME')
 local saved = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', KEYS[1], 'revision', ARGV[3], 'sealed', ARGV[4], 'saved', string.format('%.0f', saved))
+if ARGV[5] == 'as before' then return 1 end
 for _, key in ipairs(KEYS) do
   if ARGV[5] == '0' then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, ARGV[5]) end
 end
@@ -219,12 +226,15 @@ const ADD_TO_INDEX: &str = "
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
+if ARGV[2] == 'as before' then return redis.call('ZADD', KEYS[1], 'NX', '+inf', ARGV[1]) end
 local till = '+inf'
 if ARGV[2] ~= '0' then till = string.format('%.0f', now + ARGV[2]) end
 return redis.call('ZADD', KEYS[1], till, ARGV[1])";
 
 /// No time to live.
-const FOREVER: u64 = 0;
+const FOREVER: &str = "0";
+/// The time to live that is left.
+const AS_BEFORE: &str = "as before";
 
 // Renamed and not removed, because a person may still open it with an older key.
 const SET_ASIDE: &str = "
