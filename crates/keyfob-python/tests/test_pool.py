@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from typing import NoReturn
 
 import keyfob
 import pytest
@@ -90,7 +91,14 @@ def test_an_empty_subject_and_control_characters_are_errors(subject: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "key", [None, b"alice", PoolKey("alice", "read write"), PoolKey("alice", [1]), PoolKey("alice", (), 1)]  # type: ignore[list-item, arg-type]
+    "key",
+    [
+        None,
+        b"alice",
+        PoolKey("alice", "read write"),
+        PoolKey("alice", [1]),
+        PoolKey("alice", (), 1),
+    ],  # type: ignore[list-item, arg-type]
 )
 def test_a_key_of_another_type_is_an_error_that_names_the_part(key: PoolKey) -> None:
     with pytest.raises(TypeError, match="of a pool's key must be"):
@@ -111,7 +119,7 @@ def test_a_limit_below_zero_is_an_error_that_names_it(limit: str) -> None:
 @pytest.mark.parametrize("made", [None, "t0ken", 1])
 def test_a_function_that_returns_no_hook_is_told_so(made: object) -> None:
     pool = TokenPool(lambda _: made)  # type: ignore[arg-type, return-value]
-    with pytest.raises(ValueError, match=f"not {type(made).__name__}"):
+    with pytest.raises(AuthenticationError, match=f"not {type(made).__name__}"):
         pool.handler("alice")
 
 

@@ -86,9 +86,9 @@ class TokenPool:
             key: The subject, or a :class:`PoolKey`.
 
         Raises:
-            AuthenticationError: ``source_of`` failed, or the pool is full of keys that must not be evicted.
+            AuthenticationError: ``source_of`` failed or returned no hook, or the pool is full of keys that must not be evicted.
             TypeError: A part of the key is no text.
-            ValueError: The key is empty, or has a control character; or ``source_of`` returned neither a hook nor a source.
+            ValueError: The key is empty, or has a control character.
 
         >>> handler = pool.handler(PoolKey("alice", scopes=["read"]))
         """
@@ -150,5 +150,7 @@ def _key(key: str | PoolKey) -> PoolKey:
             raise TypeError(f"the {name} of a pool's key must be a str, not {type(text).__name__}")
     # A str is a sequence of str, too.
     if isinstance(scopes, str) or not all(isinstance(scope, str) for scope in scopes):
-        raise TypeError('the scopes of a pool\'s key must be a list of str, such as ["read", "write"]')
+        raise TypeError(
+            'the scopes of a pool\'s key must be a list of str, such as ["read", "write"]'
+        )
     return PoolKey(subject, list(scopes), resource, client)

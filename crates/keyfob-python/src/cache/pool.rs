@@ -9,6 +9,7 @@ use http::StatusCode;
 use keyfob::oauth::DpopProver;
 use keyfob::pool::{PoolKey, TokenPoolBuilder};
 use keyfob::{Error, TokenCache as CoreCache, TokenPool as CorePool, TokenSource};
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
@@ -220,7 +221,7 @@ pub(crate) fn make_source(
         }
         if !made.is_callable() {
             let kind = made.get_type().name();
-            return Err(Error::input(format!(
+            return Err(Error::refused(format!(
                 "the function of the pool must return a hook or a source, not {}",
                 kind.map_or_else(|_| "this".to_owned(), |kind| kind.to_string())
             )));

@@ -2,7 +2,9 @@
 
 use crate::error::error::{Error, tls_not_set_up};
 #[cfg(feature = "rustls")]
-pub(crate) use authorities::{Authorities, ClientIdentity, TlsClient, trust_file};
+pub(crate) use authorities::{
+    Authorities, ClientIdentity, TlsClient, read_authorities, trust_file,
+};
 
 /// Changes the settings of a client, so that it trusts other certificate authorities than the system's.
 pub(crate) type Trust<C> = Box<dyn Fn(C) -> C + Send + Sync>;
@@ -26,7 +28,6 @@ pub(crate) fn client_not_made(cause: reqwest::Error) -> Error {
 /// What needs the client to have TLS.
 #[cfg(feature = "rustls")]
 mod authorities {
-    use std::fs;
     use std::path::Path;
     use std::sync::Arc;
 
@@ -34,9 +35,18 @@ mod authorities {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
     use rustls::sign::CertifiedKey;
+    use zeroize::Zeroizing;
 
     use super::Trust;
-    use crate::error::error::Error;
+    use crate::error::error::{Error, ErrorKind};
+    use crate::token::secret_file::{FileUse, SecretFile};
+
+    /// The text of a file with certificates of authorities. Whoever can change it can pose as any server.
+    pub(crate) fn read_authorities(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let file = SecretFile::new(path, FileUse::Authorities);
+        let text = file.read_bytes();
+        text.map_err(|fault| fault.into_error(ErrorKind::Input, "the CA file"))
+    }
 
     /// Trusts the authorities in a file in PEM, and no others. The error names the file.
     ///
@@ -45,10 +55,9 @@ mod authorities {
     pub(crate) fn trust_file<C: TlsClient>(path: &Path) -> Result<Trust<C>, Error> {
         let unusable =
             |problem: &str| Error::input(format!("the CA file {} {problem}", path.display()));
-        let text = fs::read(path).map_err(|cause| {
-            unusable("cannot be read; give the path of a file in PEM").caused_by(cause)
-        })?;
-        let certificates = Certificate::from_pem_bundle(&text)
+        let text = read_authorities(path)?;
+        let text = text.as_slice();
+        let certificates = Certificate::from_pem_bundle(text)
             .map_err(|_| unusable("is not in PEM; export the certificates as text"))?;
         if certificates.is_empty() {
             return Err(unusable(
@@ -60,7 +69,7 @@ mod authorities {
         client
             .build()
             .map_err(|_| unusable("has a certificate that cannot be read; export it again"))?;
-        let der = CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>();
+        let der = CertificateDer::pem_slice_iter(text).collect::<Result<_, _>>();
         let authorities = Authorities {
             certificates,
             der: der.map_err(|_| unusable("is not in PEM; export the certificates as text"))?,

@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
+use crate::origin::ca_file::read_authorities;
 use crate::profile::keyring;
 use crate::profile::schema::store::{DatabaseSettings, FileSettings, PersistentStore};
 use crate::profile::secret_ref::SecretRef;
@@ -113,7 +114,7 @@ async fn open_postgres(
 struct DatabaseSecrets {
     url: Zeroizing<String>,
     keys: SealingKeys,
-    authorities: Option<Vec<u8>>,
+    authorities: Option<Zeroizing<Vec<u8>>>,
 }
 
 async fn read_database(
@@ -123,11 +124,7 @@ async fn read_database(
     let keys = read_sealing_keys(&settings.keys).await?;
     let keys = keys.ok_or_else(|| Error::input("the store has no key to seal tokens with"))?;
     let url = settings.url.read_now().await?;
-    let authorities = ca_file.map(std::fs::read).transpose();
-    let authorities = authorities.map_err(|cause| {
-        let path = ca_file.unwrap_or(Path::new("")).display();
-        Error::input(format!("the CA file {path} cannot be read")).caused_by(cause)
-    })?;
+    let authorities = ca_file.map(read_authorities).transpose()?;
     Ok(DatabaseSecrets {
         url,
         keys,

@@ -1,7 +1,7 @@
 //! Files that hold a secret, or decide where one goes: who may own them, and what other users may do with them (S2).
 //!
-//! Every such file is judged here: token files, files of secret references, keys, certificates with a key, the profile
-//! file, and the files of a store.
+//! Every such file is judged here: token files, files of secret references, keys, certificates with a key, files of trusted
+//! authorities, the profile file, and the files of a store.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -26,6 +26,8 @@ pub(crate) enum FileUse {
     Secret,
     /// It holds a token that a platform puts there for all users of a pod.
     Projected,
+    /// It holds the certificates of the authorities that are trusted, which anyone may know.
+    Authorities,
     /// It says which commands run and where tokens go, and holds no secret.
     Settings,
     /// keyfob made it, or the directory of such files.
@@ -81,6 +83,16 @@ impl SecretFile {
     ///
     /// A file that other users can read is reported once, with its path, and used.
     pub(crate) fn read_dated(&self) -> Result<(Zeroizing<String>, Option<SystemTime>), FileFault> {
+        let (bytes, changed) = self.read_judged()?;
+        Ok((self.decode(bytes)?, changed))
+    }
+
+    /// The bytes of the file.
+    pub(crate) fn read_bytes(&self) -> Result<Zeroizing<Vec<u8>>, FileFault> {
+        self.read_judged().map(|(bytes, _)| bytes)
+    }
+
+    fn read_judged(&self) -> Result<(Zeroizing<Vec<u8>>, Option<SystemTime>), FileFault> {
         let unreadable = |cause: io::Error| self.fault(problem(&cause), Some(cause));
         self.judge_link()?;
         // Opened once, so that a file that is replaced meanwhile is still judged and read as a whole.
@@ -95,7 +107,10 @@ impl SecretFile {
             Protection::Refused(why) => return Err(self.fault(why, None)),
         }
         let bytes = read_whole(file).map_err(unreadable)?;
-        Ok((self.decode(bytes)?, found.modified().ok()))
+        if bytes.len() as u64 > Self::SIZE_LIMIT {
+            return Err(self.fault("is longer than 1 MiB", None));
+        }
+        Ok((bytes, found.modified().ok()))
     }
 
     /// Refuses a link that another user made, because that user chooses what is read.
@@ -112,9 +127,6 @@ impl SecretFile {
     }
 
     fn decode(&self, mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, FileFault> {
-        if bytes.len() as u64 > Self::SIZE_LIMIT {
-            return Err(self.fault("is longer than 1 MiB", None));
-        }
         // Some editors and shells of Windows write UTF-16, or a mark in front of UTF-8.
         if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
             return Err(self.fault("is UTF-16 text; save it as UTF-8", None));
@@ -135,7 +147,7 @@ impl SecretFile {
         if !self.reported.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 target: "keyfob",
-                path = %self.path.display(),
+                path = %printable(self.path.to_string_lossy()),
                 problem,
                 "the file of a secret is open to other users",
             );
@@ -195,13 +207,13 @@ pub(crate) fn protection(found: &Metadata, used_for: FileUse) -> Protection {
             Refused("can be written by other users; remove that permission with `chmod go-w`")
         }
         FileUse::Settings => Good,
-        FileUse::Secret | FileUse::Projected if owner == Owner::Another => {
+        FileUse::Secret | FileUse::Projected | FileUse::Authorities if owner == Owner::Another => {
             Poor("it belongs to another user, who can change it")
         }
         FileUse::Secret if found.is_file() && others & READ_BY_ALL != 0 => {
             Poor("every user of this machine can read it; run `chmod o-r` on it")
         }
-        FileUse::Secret | FileUse::Projected => Good,
+        FileUse::Secret | FileUse::Projected | FileUse::Authorities => Good,
     }
 }
 

@@ -251,7 +251,7 @@ const OF_THE_TOKEN: [&str; 6] = [
     "jwt",
 ];
 
-const TIMES: [&str; 22] = [
+const TIMES: [&str; 25] = [
     "exp",
     "expiration",
     "expirationdate",
@@ -274,9 +274,12 @@ const TIMES: [&str; 22] = [
     "expirytime",
     "expirytimestamp",
     "expiryutc",
+    "notafter",
+    "validto",
+    "validuntil",
 ];
 
-const LIFETIMES: [&str; 8] = [
+const LIFETIMES: [&str; 13] = [
     "expirationseconds",
     "expirein",
     "expiresin",
@@ -284,5 +287,10 @@ const LIFETIMES: [&str; 8] = [
     "expiresinseconds",
     "expiresinsecs",
     "leaseduration",
+    "lifetime",
+    "lifetimeseconds",
     "ttl",
+    "validfor",
+    "validityinseconds",
+    "validityseconds",
 ];

@@ -47,6 +47,9 @@ fn t5_an_expiry_is_read_under_each_of_its_names() {
         "access_token_expires_at",
         "tokenExpiration",
         "expiry_date",
+        "valid_until",
+        "validTo",
+        "not_after",
     ] {
         for value in [
             json!(TIME),
@@ -89,6 +92,8 @@ fn t5_a_lifetime_is_read_under_each_of_its_names() {
         "token_expires_in",
         "ttl",
         "lease_duration",
+        "lifetime",
+        "validityInSeconds",
     ] {
         for value in [
             json!(300),
