@@ -4,7 +4,7 @@ use clap::Args;
 use keyfob::store::TokenStore;
 use keyfob::{Profile, Profiles};
 
-use crate::options::profile::NamedProfile;
+use crate::options::profile::{NamedProfile, SubjectOption};
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
 use crate::output::print::print_stdout;
@@ -13,34 +13,51 @@ use crate::stored_tokens::{Counts, LOCK_TIMEOUT, forget_links};
 
 /// Forget the stored token of a profile, or all stored tokens
 ///
-/// The tokens of the profile's links are forgotten too. The next use of the profile fetches new ones. The server is not informed;
-/// keyfob logout does that.
+/// The tokens of the profile's links are forgotten too, unless --subject is given: they are those of all users. The next use of the
+/// profile fetches new ones. The server is not informed; keyfob logout does that.
 #[derive(Args)]
 pub(crate) struct Forget {
     /// Forget every stored token, also those of profiles that no longer exist
-    #[arg(long, conflicts_with_all = ["name", "profile"])]
+    #[arg(long, conflicts_with_all = ["name", "profile", "subject"])]
     all: bool,
     #[command(flatten)]
     named: NamedProfile,
+    #[command(flatten)]
+    subject: SubjectOption,
+}
+
+/// Whether the tokens of a profile's links are forgotten with its own.
+enum Links {
+    Forget,
+    Keep,
 }
 
 impl Forget {
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
         match self.all {
             true => forget_all(&self.named.config.profiles()?).await,
-            false => forget(&self.named.profile()?).await,
+            false => {
+                let links = match self.subject.key()? {
+                    Some(_) => Links::Keep,
+                    None => Links::Forget,
+                };
+                forget(&self.subject.of(self.named.profile()?)?, links).await
+            }
         }
     }
 }
 
-async fn forget(profile: &Profile) -> Result<ExitCode, CliError> {
+async fn forget(profile: &Profile, links: Links) -> Result<ExitCode, CliError> {
     let name = profile.name();
     let was_stored = match profile.store()? {
         None => false,
         Some((store, key)) => {
             let forgotten = store.forget(&key, LOCK_TIMEOUT).await;
             // Both are done, whatever became of the first.
-            let links = forget_links(profile, &*store).await;
+            let links = match links {
+                Links::Forget => forget_links(profile, &*store).await,
+                Links::Keep => Ok(false),
+            };
             forgotten.map_err(keyfob::Error::from)? | links?
         }
     };

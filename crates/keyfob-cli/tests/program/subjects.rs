@@ -71,6 +71,25 @@ fn t10_each_subject_has_a_sign_in_of_its_own_in_every_command() {
 }
 
 #[test]
+fn t10_the_token_of_one_subject_is_forgotten_and_those_of_others_stay() {
+    let machine = Machine::new("authorization_code");
+    for subject in ["anna", "bert"] {
+        sign_in(&machine, subject);
+    }
+    let done = machine.run(&["forget", "a", "--subject=anna"]);
+    let expected = "the token of a is forgotten\n";
+    assert_eq!((done.code, &*done.stdout), (0, expected), "{done:?}");
+    let done = machine.run(&["forget", "a", "--subject=anna"]);
+    let expected = "no token of a was stored\n";
+    assert_eq!((done.code, &*done.stdout), (0, expected), "{done:?}");
+    assert_ne!(token_of(&machine, "anna").code, 0);
+    assert_eq!(token_of(&machine, "bert").stdout, "token-of-bert\n");
+    let done = machine.run(&["forget", "--all", "--subject=bert"]);
+    assert_eq!(done.code, 2, "{done:?}");
+    assert_eq!(token_of(&machine, "bert").stdout, "token-of-bert\n");
+}
+
+#[test]
 fn a_subject_is_refused_where_the_token_has_none() {
     let folder = Folder::new();
     let file =
@@ -81,6 +100,7 @@ fn a_subject_is_refused_where_the_token_has_none() {
     for command in [
         &["token", "--profile=a"][..],
         &["token", "a"],
+        &["forget", "a"],
         &["request", "--profile=a", url],
         &["request", url],
         &["status"],

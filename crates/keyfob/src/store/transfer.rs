@@ -47,7 +47,7 @@ async fn write_again(lease: &mut dyn StoreLease) -> Result<bool, StoreError> {
 /// The old store keeps a marker in place of the entry. Programs that still use it get an error that names `place`, and do not send
 /// a refresh token that was used up meanwhile. A token that they have in memory stays in use until it expires. If this is interrupted, it can be
 /// repeated: the entry is in both stores then, and is the same. Returns whether there was an entry; one that was moved before is an error
-/// that [names its place](StoreError::moved_to).
+/// that [names its place](StoreError::moved_to). Such a marker in the new store is replaced, so an entry can be moved back.
 ///
 /// # Errors
 ///
@@ -81,7 +81,11 @@ async fn move_under(
     let Some(found) = old.load().await? else {
         return Ok(false);
     };
-    let there = new.load().await?;
+    let there = match new.load().await {
+        // The marker of a token that was moved away before holds none, so the way back is free.
+        Err(fault) if fault.moved_to().is_some() => None,
+        there => there?,
+    };
     if there.is_some_and(|there| !holds_the_same(&there.entry, &found.entry)) {
         return Err(StoreError::conflict(Error::unavailable(
             "the other store has another token under this key; decide which is the newer one, and forget the other",
@@ -200,6 +204,20 @@ mod tests {
             assert_eq!(fault.moved_to(), Some("the new store"));
             assert!(old.forget(&key(), SECOND).await.unwrap());
             assert!(!move_all(&old, &new).await.unwrap());
+        });
+    }
+
+    #[test]
+    fn t9_a_moved_entry_can_be_moved_back() {
+        let (_folder, old, new) = stores();
+        block_on(async {
+            old.replace(&key(), &entry(1), SECOND).await.unwrap();
+            for (from, to) in [(&old, &new), (&new, &old)] {
+                assert!(move_all(from, to).await.unwrap());
+                let moved = to.load(&key()).await.unwrap().unwrap().entry;
+                assert!(holds_the_same(&moved, &entry(1)));
+                assert!(from.load(&key()).await.unwrap_err().moved_to().is_some());
+            }
         });
     }
 
