@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use keyfob_testkit::TokenEndpoint;
 
 use crate::keyfob::{Finished, Folder, Keyfob};
@@ -111,7 +113,10 @@ fn s2_an_export_is_sealed_and_a_wrong_key_imports_nothing() {
     let again = machine.archive("export", "old", "key-1");
     assert_eq!(again.code, 1, "the only copy is not replaced: {again:?}");
     let wrong = machine.archive("import", "new", "key-2");
-    assert_ne!(wrong.code, 0, "{wrong:?}");
+    assert_eq!(wrong.code, 2, "{wrong:?}");
+    let place = machine.path("key-2");
+    let problem = format!("is sealed with another key than the one in {place}");
+    assert!(wrong.complaint().contains(&problem), "{wrong:?}");
     assert!(!fs::exists(machine.path("new")).unwrap());
     let done = machine.archive("import", "new", "key-1");
     assert_eq!(done.stdout, "1 token is imported\n", "{done:?}");
@@ -127,9 +132,73 @@ fn s2_an_export_is_sealed_and_a_wrong_key_imports_nothing() {
     machine.configure("new", "key-1");
     let done = machine.run(&["token", "--profile=old"]);
     assert_eq!(done.stdout, "token-1\n", "{done:?}");
-    machine.folder.file("backup", &text[..text.len() - 20]);
-    let cut = machine.archive("import", "new", "key-1");
-    assert_ne!(cut.code, 0, "{cut:?}");
+}
+
+#[test]
+fn s2_a_part_of_an_export_is_not_taken_for_the_whole() {
+    let machine = Machine::new();
+    machine.archive("export", "old", "key-1");
+    let text = fs::read_to_string(machine.path("backup")).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let [head, entry, end] = lines[..] else {
+        panic!("{text}");
+    };
+    assert!(end.starts_with("end "), "{text}");
+    let file = machine.path("backup");
+    let changed = format!("{file} is not complete or was changed");
+    let newer = format!("{file} was written by a newer version of keyfob");
+    let other = format!("{file} is not what `keyfob store export` writes");
+    for (part, problem) in [
+        (format!("{head}\n{entry}\n"), &changed),
+        (format!("{head}\n{end}\n"), &changed),
+        (format!("{head}\n{entry}\n{entry}\n{end}\n"), &changed),
+        (format!("{head}\n"), &changed),
+        (format!("{head}\n{entry}\n{end}"), &changed),
+        (text[..text.len() - 20].to_owned(), &changed),
+        (text.replace('\n', "\r\n"), &changed),
+        (text[..14].to_owned(), &changed),
+        (head.to_owned(), &changed),
+        (text.replace("export-1", "export-99"), &newer),
+        (String::new(), &other),
+        (entry.to_owned(), &other),
+    ] {
+        machine.folder.file("backup", &part);
+        let done = machine.archive("import", "new", "key-1");
+        assert_eq!((done.code, &*done.stdout), (2, ""), "{done:?}");
+        assert!(done.complaint().contains(problem), "{done:?}");
+        assert!(!fs::exists(machine.path("new")).unwrap(), "{part}");
+    }
+}
+
+/// The version in the first line is that of the seals, too: an error of a seal never means a newer version.
+#[test]
+fn the_seals_of_an_export_have_the_format_of_its_version() {
+    let machine = Machine::new();
+    machine.archive("export", "old", "key-1");
+    let text = fs::read_to_string(machine.path("backup")).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[0], "keyfob-export-1");
+    for line in &lines[1..] {
+        let (_, sealed) = line.split_once(' ').unwrap();
+        let sealed = STANDARD.decode(sealed).unwrap();
+        assert!(sealed.starts_with(b"keyfob-sealed-3\n"), "{line}");
+    }
+}
+
+#[test]
+fn an_export_that_cannot_be_written_leaves_no_file_behind() {
+    let machine = Machine::new();
+    let file = format!("--file={}", machine.path("backup"));
+    let key = format!("--sealing-key={}", machine.path("key-1"));
+    let export = machine
+        .folder
+        .keyfob(&["store", "export", "old", &file, &key]);
+    let full = export.with_no_space_for_files().run();
+    assert_eq!((full.code, &*full.stdout), (1, ""), "{full:?}");
+    assert!(full.complaint().contains("cannot be written"), "{full:?}");
+    assert!(!fs::exists(machine.path("backup")).unwrap());
+    let done = machine.archive("export", "old", "key-1");
+    assert_eq!(done.stdout, "1 token is exported\n", "{done:?}");
 }
 
 #[test]

@@ -1,13 +1,19 @@
 //! `keyfob store export` and `import`: a file with what a store holds, sealed with a key of its own.
+//!
+//! The first line names the format. Each entry has a line with the id of its key and the sealed entry. The last line is a seal of all
+//! lines before it, so that a part of a file is not taken for the whole.
 
-use std::fs;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use keyfob::Token;
 use keyfob::error::printable;
-use keyfob::store::{EntrySummary, SealingKey, SealingKeys, import_entry};
+use keyfob::store::{
+    Entry, EntrySummary, SealingKey, SealingKeys, StoreErrorKind, StoreKey, import_entry,
+};
 
 use crate::commands::store::{Archive, Counts};
 use crate::output::error::CliError;
@@ -37,30 +43,19 @@ pub(super) async fn export(archive: &Archive) -> Result<ExitCode, CliError> {
         }
         counts.add(&entry, sealed.map(|sealed| sealed.is_some()));
     }
+    let end = keys.seal(&end_key(&text), &end_entry()?);
+    let end = end.map_err(keyfob::Error::from)?;
+    text += &format!("{END}{}\n", STANDARD.encode(end));
     write(archive, &text)?;
     counts.report("exported")
 }
 
 /// Puts the entries of a file into a store that does not have them. What the store has stays.
 pub(super) async fn import(archive: &Archive) -> Result<ExitCode, CliError> {
-    let keys = keys(archive)?;
     let path = archive.file.display();
     let text = fs::read_to_string(&archive.file)
         .map_err(|error| CliError::failed(format!("{path} cannot be read"), &error))?;
-    let unusable = || match text.starts_with(FORMAT) && !text.starts_with(HEAD) {
-        true => CliError::usage(format!(
-            "{path} was written by a newer version of keyfob; upgrade this one"
-        )),
-        false => CliError::usage(format!("{path} is not what `keyfob store export` writes")),
-    };
-    let lines = text.strip_prefix(HEAD).ok_or_else(unusable)?.lines();
-    let mut entries = Vec::new();
-    // All are opened first, so that a wrong key or a damaged file changes nothing.
-    for line in lines {
-        let (id, sealed) = line.split_once(' ').ok_or_else(unusable)?;
-        let sealed = STANDARD.decode(sealed).map_err(|_| unusable())?;
-        entries.push(keys.open(id, &sealed).map_err(keyfob::Error::from)?);
-    }
+    let entries = open_all(archive, &text)?;
     let opened = archive.store.open()?;
     let mut counts = Counts::default();
     for (key, entry) in entries {
@@ -82,20 +77,104 @@ fn keys(archive: &Archive) -> Result<SealingKeys, CliError> {
     Ok(SealingKeys::new(key).bound_to("keyfob store export"))
 }
 
+/// Opens all entries of a file, so that a wrong key or a damaged file is found before anything is imported.
+fn open_all(archive: &Archive, text: &str) -> Result<Vec<(StoreKey, Entry)>, CliError> {
+    let keys = keys(archive)?;
+    let changed = || changed(archive);
+    if !text.starts_with(HEAD) {
+        return Err(unknown_format(archive, text));
+    }
+    let whole = text.strip_suffix('\n').ok_or_else(changed)?;
+    let start_of_end = whole.rfind('\n').ok_or_else(changed)? + 1;
+    let (before, end) = whole.split_at(start_of_end);
+    let end = end.strip_prefix(END).ok_or_else(changed)?;
+    let end = STANDARD.decode(end).map_err(|_| changed())?;
+    let opened = keys.open(end_key(before).id(), &end);
+    opened.map_err(|fault| match fault.kind() {
+        // Not a newer format of seals: that would have a newer head.
+        StoreErrorKind::Unavailable => other_key(archive),
+        _ => changed(),
+    })?;
+    let lines = before[HEAD.len()..].lines();
+    let entries = lines.map(|line| {
+        let (id, sealed) = line.split_once(' ').ok_or_else(changed)?;
+        let sealed = STANDARD.decode(sealed).map_err(|_| changed())?;
+        keys.open(id, &sealed).map_err(|_| changed())
+    });
+    entries.collect()
+}
+
+/// The key under which the last line is sealed. It has a hash of all that is before that line, so also of the number of entries.
+fn end_key(before: &str) -> StoreKey {
+    let before = StoreKey::builder(before).build();
+    StoreKey::builder("end of keyfob store export")
+        .name(before.id())
+        .build()
+}
+
+/// What is sealed in the last line. Only its key matters.
+fn end_entry() -> Result<Entry, CliError> {
+    Ok(Entry::new(Token::new("end")?, SystemTime::now()))
+}
+
+/// Why a file does not begin as this version writes it.
+fn unknown_format(archive: &Archive, text: &str) -> CliError {
+    let path = archive.file.display();
+    let Some(rest) = text.strip_prefix(FORMAT) else {
+        return CliError::usage(format!("{path} is not what `keyfob store export` writes"));
+    };
+    // A first line that was cut says nothing about the version.
+    let version = rest.split_once('\n').map(|(version, _)| version);
+    let version = version.filter(|version| version.bytes().all(|byte| byte.is_ascii_digit()));
+    match version.map(str::parse::<u64>) {
+        Some(Ok(version)) if version > VERSION => CliError::usage(format!(
+            "{path} was written by a newer version of keyfob; upgrade this one"
+        )),
+        _ => changed(archive),
+    }
+}
+
+fn changed(archive: &Archive) -> CliError {
+    let path = archive.file.display();
+    CliError::usage(format!(
+        "{path} is not complete or was changed, so nothing is imported; copy it again, byte for byte"
+    ))
+}
+
+fn other_key(archive: &Archive) -> CliError {
+    let (path, key) = (archive.file.display(), archive.sealing_key.display());
+    CliError::usage(format!(
+        "{path} is sealed with another key than the one in {key}; name the file of that key with --sealing-key"
+    ))
+}
+
 /// Writes a new file. Another file is not replaced, because it may be the only copy.
 fn write(archive: &Archive, text: &str) -> Result<(), CliError> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&archive.file).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
+    let written = options.open(&archive.file).and_then(|file| {
+        let written = write_all(file, text);
+        if written.is_err() {
+            // A part is of no use, and would be in the way of the next run.
+            _ = fs::remove_file(&archive.file);
+        }
+        written
     });
     let path = archive.file.display();
     written.map_err(|error| CliError::failed(format!("{path} cannot be written"), &error))
 }
 
-/// The first line of a file, with the version of the format.
+fn write_all(mut file: File, text: &str) -> io::Result<()> {
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// The first line of a file, with the version of the format. A new format of the seals in it needs a new version, too.
 const HEAD: &str = "keyfob-export-1\n";
 const FORMAT: &str = "keyfob-export-";
+const VERSION: u64 = 1;
+
+/// How the last line begins. Without that line, the file is not complete.
+const END: &str = "end ";
