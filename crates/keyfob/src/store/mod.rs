@@ -34,6 +34,8 @@ pub(crate) mod record;
 pub(crate) mod redis;
 pub(crate) mod seal;
 pub(crate) mod store;
+#[cfg(feature = "postgres")]
+pub(crate) mod table_name;
 pub(crate) mod transfer;
 
 pub use crate::store::entry::{Entry, PendingExchange};
@@ -49,4 +51,7 @@ pub use crate::store::postgres::PostgresStore;
 pub use crate::store::redis::RedisStore;
 pub use crate::store::seal::{SealingKey, SealingKeys};
 pub use crate::store::store::{EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore};
+#[cfg(feature = "postgres")]
+#[doc(hidden)]
+pub use crate::store::table_name::check_table_name;
 pub use crate::store::transfer::{import_entry, move_entry, seal_again};

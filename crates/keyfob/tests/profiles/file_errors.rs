@@ -331,6 +331,20 @@ fn a_store_has_what_it_needs_and_nothing_else() {
             "`table` does not go with",
         ),
         (
+            with_keys(
+                "store = { kind = \"postgres\", url = \"env:A\", keys = \"env:B\", table = \"a.\" }",
+            ),
+            "4:69",
+            "`table` is not the name of a table",
+        ),
+        (
+            with_keys(
+                "store = { kind = \"postgres\", url = \"env:A\", keys = \"env:B\", table = \"a\\nb\" }",
+            ),
+            "4:69",
+            "`table` has a control character",
+        ),
+        (
             with_keys(&format!("{redis}url = \"env:A\" }}")),
             "4:1",
             "`keys` is missing",

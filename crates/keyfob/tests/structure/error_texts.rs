@@ -170,6 +170,7 @@ const PARTS: &[&str] = &[
     "store/error.rs",
     "store/postgres/fault.rs",
     "store/redis/connection.rs",
+    "store/table_name.rs",
     "token/private_key.rs",
     "token/secret_file.rs",
 ];

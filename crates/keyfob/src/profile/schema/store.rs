@@ -10,6 +10,7 @@ use crate::profile::secret_ref::{SecretRef, absolute};
 use crate::profile::table::{Read, Table, Value};
 use crate::source::persisted::OnStoreOutage;
 use crate::store::file::FileStore;
+use crate::store::table_name::check_table_name;
 
 /// The store of a profile, and how it is used.
 #[derive(Clone, Debug, Default)]
@@ -166,7 +167,10 @@ fn read_database(
     let is_redis = place == "prefix";
     let purpose = "a reference to the URL of the server, which holds a password";
     let url = table.required("url", purpose, Value::secret);
-    let place = table.optional(place, Value::text);
+    let place = table.optional(place, |value| match is_redis {
+        true => value.text(),
+        false => read_table_name(value),
+    });
     let lease = table.optional("lease", Value::seconds);
     let idle_timeout = table.optional("idle_timeout", Value::seconds);
     let replicas = match is_redis {
@@ -188,6 +192,13 @@ fn read_database(
         idle_timeout,
         replicas,
     })
+}
+
+fn read_table_name(value: &Value<'_>) -> Read<String> {
+    let name = value.text()?;
+    let checked = check_table_name(&name);
+    checked.map_err(|problem| value.error(format!("`table` {problem}")))?;
+    Ok(name)
 }
 
 fn read_directory(value: &Value<'_>) -> Read<PathBuf> {

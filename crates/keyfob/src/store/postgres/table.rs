@@ -55,7 +55,10 @@ impl Table {
     pub(super) fn sql(&self) -> String {
         // The name last, because it may hold the other word.
         let marked = CREATE.replace("LAYOUT", &format!("{MARK}{LAYOUT}"));
-        marked.replace("TOKENS", &self.quoted)
+        let (statements, comment) = marked.split_at(marked.rfind("-- ").unwrap_or_default());
+        // A line end in the name would end the comment, and what follows it would run.
+        let on_one_line = self.quoted.replace(['\n', '\r'], " ");
+        statements.replace("TOKENS", &self.quoted) + &comment.replace("TOKENS", &on_one_line)
     }
 
     /// Fails unless the table is there, and has the layout that this version knows.
@@ -267,6 +270,17 @@ mod tests {
             let comment = format!("{MARK}{layout}");
             let error = check(&comment, columns).unwrap_err();
             assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_line_end_in_the_name_of_a_table_does_not_end_a_comment() {
+        for end in ["\n", "\r", "\r\n"] {
+            let sql = Table::new(format!("a{end}DROP TABLE users; --")).sql();
+            let (_, comment) = sql.rsplit_once("-- GRANT").unwrap();
+            let (comment, rest) = comment.split_once(['\n', '\r']).unwrap();
+            assert!(comment.ends_with("TO keyfob;"), "{sql}");
+            assert_eq!(rest, "");
         }
     }
 
