@@ -180,6 +180,35 @@ fn s1_a_damaged_entry_is_not_quoted_and_can_be_forgotten() {
     assert_eq!(keyring.run(&["token", "--profile=a"]).stdout, "token-2\n");
 }
 
+#[test]
+fn a_migration_to_files_among_the_locks_of_the_keyring_is_refused_and_another_is_not() {
+    let (keyring, endpoint) = (Keyring::start(), TokenEndpoint::start());
+    let elsewhere = keyring.folder.path("elsewhere").display().to_string();
+    let other = |name: &str, directory: &str| {
+        format!(
+            "[profiles.{name}]\norigins = \"https://api.example.com\"\n[profiles.{name}.token]\n\
+             grant = \"client_credentials\"\ntoken_endpoint = \"{}\"\nclient_id = \"reports\"\n\
+             [profiles.{name}.store]\nkind = \"file\"\n{directory}\n",
+            endpoint.url()
+        )
+    };
+    let files = other("files", "");
+    let elsewhere = other("elsewhere", &format!("directory = \"{elsewhere}\""));
+    keyring.profile(
+        &endpoint,
+        &format!("kind = \"keyring\"\n{files}{elsewhere}"),
+    );
+    assert_eq!(keyring.run(&["token", "--profile=a"]).stdout, "token-1\n");
+    let refused = keyring.run(&["store", "migrate", "a", "files"]);
+    assert_eq!((refused.code, &*refused.stdout), (2, ""), "{refused:?}");
+    let problem = "the keyring keeps its locks in the directory of the other store";
+    assert!(refused.complaint().contains(problem), "{refused:?}");
+    for (from, to) in [("a", "elsewhere"), ("elsewhere", "files")] {
+        let done = keyring.run(&["store", "migrate", from, to]);
+        assert_eq!(done.stdout, "1 token is moved\n", "{done:?}");
+    }
+}
+
 /// A bus and a keyring for one test, in their own home directory, until dropped.
 struct Keyring {
     folder: Folder,

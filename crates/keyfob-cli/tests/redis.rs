@@ -48,6 +48,44 @@ fn t1_machines_that_share_a_store_fetch_once_and_entries_are_sealed() {
     );
 }
 
+#[test]
+fn t9_a_migration_to_the_same_redis_under_another_name_is_refused() {
+    let (redis, endpoint, folder) = (Redis::start(), TokenEndpoint::start(), Folder::new());
+    folder.file("url", &format!("redis://127.0.0.1:{}", redis.port));
+    folder.file("url-2", &format!("redis://localhost:{}/", redis.port));
+    folder.file("key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+    let path = |name: &str| folder.path(name).display().to_string();
+    let profile = |name: &str, url: &str, more: &str| {
+        format!(
+            "[profiles.{name}]\norigins = \"https://api.example.com\"\n\
+             [profiles.{name}.token]\ngrant = \"client_credentials\"\ntoken_endpoint = \"{}\"\nclient_id = \"fleet\"\n\
+             [profiles.{name}.store]\nkind = \"redis\"\nurl = \"file:{}\"\nkeys = \"file:{}\"\n{more}\n",
+            endpoint.url(),
+            path(url),
+            path("key"),
+        )
+    };
+    let text = [
+        profile("old", "url", ""),
+        profile("address", "url-2", ""),
+        profile("named", "url", "prefix = \"keyfob\""),
+        profile("other", "url", "prefix = \"other\""),
+    ];
+    folder.file("keyfob.toml", &text.concat());
+    let done = run(&folder, &["token", "--profile=old"]);
+    assert_eq!(done.stdout, "token-1\n", "{done:?}");
+    for same in ["address", "named"] {
+        let done = run(&folder, &["store", "migrate", "old", same]);
+        assert_eq!((done.code, &*done.stdout), (2, ""), "{done:?}");
+        let problem = "both profiles use the same store";
+        assert!(done.complaint().contains(problem), "{done:?}");
+    }
+    for (from, to) in [("old", "other"), ("other", "old")] {
+        let done = run(&folder, &["store", "migrate", from, to]);
+        assert_eq!(done.stdout, "1 token is moved\n", "{done:?}");
+    }
+}
+
 fn run(machine: &Folder, arguments: &[&str]) -> Finished {
     let path = |name: &str| machine.path(name).display().to_string();
     Keyfob::new(arguments)

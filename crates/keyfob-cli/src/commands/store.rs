@@ -5,10 +5,14 @@ mod check;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use keyfob::Profile;
-use keyfob::store::{EntrySummary, PostgresStore, TokenStore, move_entry, seal_again};
+use keyfob::store::{
+    EntrySummary, PostgresStore, StoreError, StoreErrorKind, TokenStore, check_table_name,
+    move_entry, seal_again,
+};
 
 use crate::options::profile::{ConfigOption, NamedProfile};
 use crate::output::error::CliError;
@@ -94,16 +98,22 @@ struct Opened {
 impl StoreCommand {
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
         match self.command {
-            Command::Sql(sql) => {
-                print_stdout(PostgresStore::sql(&sql.table))?;
-                Ok(ExitCode::Done)
-            }
+            Command::Sql(sql) => sql.run(),
             Command::Check(check) => check::run(&*check.open()?.store).await,
             Command::RotateKey(rotate) => rotate.rotate_key().await,
             Command::Export(archive) => archive::export(&archive).await,
             Command::Import(archive) => archive::import(&archive).await,
             Command::Migrate(migrate) => migrate.run().await,
         }
+    }
+}
+
+impl Sql {
+    fn run(self) -> Result<ExitCode, CliError> {
+        let checked = check_table_name(&self.table);
+        checked.map_err(|problem| CliError::usage(format!("--table {problem}")))?;
+        print_stdout(PostgresStore::sql(&self.table))?;
+        Ok(ExitCode::Done)
     }
 }
 
@@ -139,10 +149,14 @@ impl Migrate {
         let from = open(&self.config.profile(&self.from)?)?;
         let to = open(&self.config.profile(&self.to)?)?;
         if from.location == to.location {
-            return Err(CliError::usage("both profiles use the same store"));
+            return Err(same_store());
+        }
+        let entries = from.entries().await?;
+        if !entries.is_empty() {
+            from.require_other(&to).await?;
         }
         let mut counts = Counts::default();
-        for entry in from.entries().await? {
+        for entry in entries {
             let (key, place) = (&entry.key, &to.location);
             let moved = move_entry(key, &*from.store, &*to.store, place, LOCK_TIMEOUT).await;
             match &moved {
@@ -158,6 +172,40 @@ impl Opened {
     async fn entries(&self) -> Result<Vec<EntrySummary>, CliError> {
         Ok(self.store.list().await.map_err(keyfob::Error::from)?)
     }
+
+    /// Fails if the other store is this one under another name: their leases would wait for each other.
+    async fn require_other(&self, other: &Self) -> Result<(), CliError> {
+        let shares_leases = self.shares_leases_with(other).await;
+        match shares_leases.map_err(keyfob::Error::from)? {
+            false => Ok(()),
+            true if [self, other].iter().any(|store| store.is_keyring()) => Err(CliError::usage(
+                "the keyring keeps its locks in the directory of the other store, so no token can be moved between them; move the \
+                 tokens to files in another directory first",
+            )),
+            true => Err(same_store()),
+        }
+    }
+
+    /// Whether a lease in this store holds up the same one in the other. An entry of their own shows that both can be used.
+    async fn shares_leases_with(&self, other: &Self) -> Result<bool, StoreError> {
+        let key = check::own_key();
+        let held = self.store.lease(&key, LOCK_TIMEOUT).await?;
+        let shares_leases = match other.store.lease(&key, Duration::ZERO).await {
+            Ok(lease) => check::try_out(lease).await.map(|()| false),
+            Err(fault) if fault.kind() == StoreErrorKind::Busy => Ok(true),
+            Err(fault) => Err(fault),
+        };
+        let tried = check::try_out(held).await;
+        shares_leases.and_then(|shares_leases| tried.map(|()| shares_leases))
+    }
+
+    fn is_keyring(&self) -> bool {
+        self.location == KEYRING
+    }
+}
+
+fn same_store() -> CliError {
+    CliError::usage("both profiles use the same store")
 }
 
 fn open(profile: &Profile) -> Result<Opened, CliError> {
@@ -165,3 +213,6 @@ fn open(profile: &Profile) -> Result<Opened, CliError> {
     let location = profile.store_location()?.unwrap_or_default();
     Ok(Opened { store, location })
 }
+
+/// The place of the keyring in the words of [`Profile::store_location`].
+const KEYRING: &str = "the keyring";

@@ -71,6 +71,15 @@ fn the_sql_of_a_table_is_printed() {
 }
 
 #[test]
+fn a_name_that_no_table_can_have_is_refused() {
+    for name in ["", "a..b", ".a", "a.", "a.b.c", "a\nDROP TABLE users; --"] {
+        let done = Keyfob::new(["store", "sql", "--table", name]).run();
+        assert_eq!((done.code, &*done.stdout), (2, ""), "{done:?}");
+        assert!(done.complaint().contains("--table "), "{done:?}");
+    }
+}
+
+#[test]
 fn a_store_is_checked_and_its_entries_are_named() {
     let machine = Machine::new();
     let done = machine.run(&["store", "check", "old"]);
@@ -243,6 +252,46 @@ fn t9_a_migration_and_what_follows_it_can_be_repeated_without_a_failure() {
     let elsewhere = machine.run(&["store", "migrate", "old", "new"]);
     assert_eq!(elsewhere.code, 1, "{elsewhere:?}");
     assert!(elsewhere.stderr.contains("was moved to"), "{elsewhere:?}");
+}
+
+#[test]
+fn t9_tokens_that_were_migrated_can_be_migrated_back() {
+    let machine = Machine::new();
+    for (from, to) in [("old", "new"), ("new", "old")] {
+        let done = machine.run(&["store", "migrate", from, to]);
+        assert_eq!(done.stdout, "1 token is moved\n", "{done:?}");
+    }
+    let done = machine.run(&["token", "--profile=old"]);
+    assert_eq!(done.stdout, "token-1\n", "{done:?}");
+    assert_eq!(machine.endpoint.calls(), 1);
+}
+
+#[test]
+fn t9_a_migration_to_the_same_store_under_another_name_is_refused() {
+    let machine = Machine::new();
+    let text = fs::read_to_string(machine.path("keyfob.toml")).unwrap();
+    let other = text.replace(&machine.path("new"), &format!("{}/", machine.path("old")));
+    machine.folder.file("keyfob.toml", &other);
+    let files = || fs::read_dir(machine.path("old")).unwrap().count();
+    let before = files();
+    let done = machine.run(&["store", "migrate", "old", "new"]);
+    assert_eq!((done.code, &*done.stdout), (2, ""), "{done:?}");
+    let problem = "both profiles use the same store";
+    assert!(done.complaint().contains(problem), "{done:?}");
+    assert_eq!(files(), before, "nothing is left behind");
+}
+
+#[test]
+fn a_migration_leaves_nothing_but_tokens_in_the_new_store() {
+    let machine = Machine::new();
+    machine.run(&["store", "migrate", "old", "new"]);
+    let names = |directory: &str| {
+        let files = fs::read_dir(machine.path(directory)).unwrap();
+        let mut names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("new"), names("old"));
 }
 
 #[test]

@@ -50,10 +50,19 @@ fn took(start: Instant) -> String {
 }
 
 async fn round_trip(store: &dyn TokenStore) -> Result<(), StoreError> {
-    // Each run has a key of its own, so that two runs do not disturb each other.
-    let number = std::process::id();
-    let key = StoreKey::builder("keyfob store check").name(number.to_string());
-    let mut lease = store.lease(&key.build(), LOCK_TIMEOUT).await?;
+    try_out(store.lease(&own_key(), LOCK_TIMEOUT).await?).await
+}
+
+/// A key that no other run has, on no machine, so that two runs do not disturb each other.
+pub(super) fn own_key() -> StoreKey {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let (process, now) = (std::process::id(), now.unwrap_or_default().as_nanos());
+    let key = StoreKey::builder("keyfob store check").name(format!("{process} {now}"));
+    key.build()
+}
+
+/// Writes, reads and removes an entry, and ends the lease. Nothing stays but, with a keyring, an empty lock file.
+pub(super) async fn try_out(mut lease: Box<dyn StoreLease>) -> Result<(), StoreError> {
     let passed = write_and_read(&mut *lease).await;
     let removed = lease.remove().await;
     lease.release().await;
