@@ -202,6 +202,10 @@ pub(crate) fn protection(found: &Metadata, used_for: FileUse) -> Protection {
         FileUse::Settings if owner == Owner::Another => Refused(
             "belongs to another user, and a profile can run commands; make a copy of your own",
         ),
+        // Where each user has a group of their own, files are usually made like this.
+        FileUse::Authorities if found.is_file() && others & WRITE == WRITE_BY_GROUP => {
+            Poor("its group can write it; run `chmod g-w` on it")
+        }
         // A device such as `/dev/null`, or a pipe, is not changed by writing to it.
         _ if found.is_file() && others & WRITE != 0 => {
             Refused("can be written by other users; remove that permission with `chmod go-w`")
@@ -297,6 +301,7 @@ mod system {
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 const WRITE: u32 = 0o022;
+const WRITE_BY_GROUP: u32 = 0o020;
 const READ_BY_ALL: u32 = 0o004;
 
 #[cfg(test)]
@@ -329,6 +334,17 @@ mod tests {
         let text = SecretFile::new(path, used_for).read_dated();
         let error = |fault: FileFault| fault.into_error(ErrorKind::Input, "the file").to_string();
         text.map(|(text, _)| text.to_string()).map_err(error)
+    }
+
+    #[test]
+    fn s2_a_file_of_authorities_may_be_read_by_all_and_not_be_written() {
+        let folder = Folder::new();
+        let protection = |mode| judged(&folder.file("t", mode), FileUse::Authorities);
+        assert_eq!(protection(0o644), Protection::Good);
+        assert!(matches!(protection(0o664), Protection::Poor(_)));
+        assert!(matches!(protection(0o666), Protection::Refused(_)));
+        let bytes = SecretFile::new(folder.file(b"\xe9", 0o644), FileUse::Authorities);
+        assert_eq!(bytes.read_bytes().unwrap().as_slice(), b"\xe9");
     }
 
     fn judged(path: &Path, used_for: FileUse) -> Protection {
