@@ -390,6 +390,7 @@ impl PendingSignIn {
         let grant = GrantRequest {
             scopes: &self.settings.options.scopes,
             member: self.settings.options.member(TokenMember::Access),
+            ..GrantRequest::default()
         };
         match client.exchange(&self.metadata, &form, &grant).await {
             // T4: the lifetime counts from the time of the request.

@@ -12,7 +12,9 @@ use crate::clock::clock::Clock;
 use crate::error::error::{Error, ErrorKind};
 use crate::exchange::outcome::DEFAULT_TIMEOUT;
 use crate::exchange::proof::DPOP;
-use crate::oauth::client_authentication::{ClientAuthentication, authentication_failed};
+use crate::oauth::client_authentication::{
+    ClientAuthentication, authentication_failed, check_audience,
+};
 use crate::oauth::discovery::Discovery;
 use crate::oauth::dpop::DpopProver;
 use crate::oauth::endpoint::Endpoint;
@@ -60,11 +62,15 @@ pub(super) struct SharedClient {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// What a grant's token request asks for, as far as it matters for the response.
+/// What matters of a grant's token request apart from its form.
 #[derive(Default)]
 pub(crate) struct GrantRequest<'a> {
+    /// The scopes that are requested.
     pub(crate) scopes: &'a [String],
+    /// Which member of the response is the token.
     pub(crate) member: TokenMember,
+    /// The audiences of a signed assertion in the form, which must not reach another server.
+    pub(crate) audiences: &'a [String],
 }
 
 impl Client {
@@ -148,6 +154,15 @@ impl Client {
         form: &Form,
         grant: &GrantRequest<'_>,
     ) -> ExchangeOutcome {
+        // Here, because the metadata may be newer than those for which the assertion was signed. What the application gave
+        // belongs together.
+        if metadata.is_discovered {
+            for audience in grant.audiences {
+                if let Err(error) = check_audience(audience, &metadata.token, metadata) {
+                    return ExchangeOutcome::TryLater(error);
+                }
+            }
+        }
         let response = self.send_token_request(metadata, form).await;
         self.outcome_of(metadata, response, grant)
     }

@@ -188,6 +188,7 @@ impl DeviceAuthorization {
         let grant = GrantRequest {
             scopes: &self.scopes,
             member: self.member,
+            ..GrantRequest::default()
         };
         let response = self.client.send_token_request(&self.metadata, &form).await;
         // Before the rest, because some servers send `authorization_pending` with status 200.

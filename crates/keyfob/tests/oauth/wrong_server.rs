@@ -6,11 +6,11 @@ use keyfob::oauth::{
     Algorithm, Audience, AuthorizationCode, Client, ClientAuthentication, ClientCredentials,
     DeviceCode, JwtBearer, PushedRequests, RefreshToken, SigningKey, TokenExchange, TokenType,
 };
-use keyfob::{Error, ErrorKind, FixedToken, Token};
-use keyfob_testkit::{Expect, Received, ScriptedResponse, Server, json};
+use keyfob::{Error, ErrorKind, FixedToken, Token, TokenCache};
+use keyfob_testkit::{Expect, ManualClock, Received, ScriptedResponse, Server, json};
 use serde_json::Value;
 
-use crate::fixtures::{read_jwt, token_of};
+use crate::fixtures::{SECOND, read_jwt, token_of};
 use crate::sign_in::{METADATA, SignIn, visit};
 
 const SECRET: &str = "s3cr3t";
@@ -204,6 +204,42 @@ async fn an_assertion_grant_does_not_send_another_servers_assertion() {
         assert_eq!(error.kind(), ErrorKind::Origin, "{error}");
     }
     assert_eq!(evil.calls(), 1, "only the metadata were fetched");
+}
+
+#[tokio::test]
+async fn an_assertion_is_not_sent_to_another_server_to_which_the_endpoint_moves() {
+    let (honest, evil) = (Server::start(), Server::start());
+    let names =
+        |url: String| ScriptedResponse::json(json!({"issuer": evil.url(), "token_endpoint": url}));
+    evil.expect(
+        Expect::get(METADATA)
+            .respond(names(honest.url_for("/nothing")))
+            .respond(names(evil.url_for("/token"))),
+    );
+    evil.expect(Expect::any().always(ScriptedResponse::status(404)));
+    honest.expect(Expect::any().always(ScriptedResponse::status(404)));
+    let clock = ManualClock::default();
+    let client = Client::builder("desktop")
+        .issuer(evil.url())
+        .clock(clock.clone());
+    let source = JwtBearer::signed(client.build().unwrap(), key())
+        .assertion_audience(honest.url_for("/token"));
+    let tokens = TokenCache::new(source);
+    tokens.renew().await.unwrap_err();
+    assert_eq!(honest.calls(), 1);
+    // From then on, the metadata may be the reason.
+    clock.advance(SECOND * 61);
+    let error = tokens.renew().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Origin, "{error}");
+    assert_eq!(honest.calls(), 2);
+    assert!(
+        evil.received()
+            .iter()
+            .filter_map(assertion)
+            .next()
+            .is_none()
+    );
+    assert_eq!(evil.calls(), 2, "only the metadata were fetched");
 }
 
 #[tokio::test]

@@ -8,7 +8,6 @@ use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::oauth::client::Client;
-use crate::oauth::client_authentication::check_audience;
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::oauth::inner_tokens::InnerSources;
@@ -125,8 +124,14 @@ impl JwtBearer {
     }
 }
 
+/// A signed assertion, and who accepts it (`aud`).
+struct Signed {
+    jwt: Zeroizing<String>,
+    audiences: Vec<String>,
+}
+
 /// Signs an assertion, with the client and the server in the claims that were not set.
-async fn sign(assertion: &SignedJwt, client: &Client) -> Result<Zeroizing<String>, Error> {
+async fn sign(assertion: &SignedJwt, client: &Client) -> Result<Signed, Error> {
     let mut assertion = assertion.clone();
     for name in ["iss", "sub"] {
         if let Some(id) = client.id()
@@ -144,13 +149,10 @@ async fn sign(assertion: &SignedJwt, client: &Client) -> Result<Zeroizing<String
     if !assertion.claims().contains_key("aud") {
         assertion = assertion.audience(default_audience(&metadata));
     }
-    // An endpoint that the server named must not receive an assertion for another server.
-    if metadata.is_discovered {
-        for audience in texts(&assertion.claims()["aud"]) {
-            check_audience(audience, &metadata.token, &metadata)?;
-        }
-    }
-    assertion.sign(client.clock().coarse_time().wall_time())
+    Ok(Signed {
+        jwt: assertion.sign(client.clock().coarse_time().wall_time())?,
+        audiences: texts(&assertion.claims()["aud"]),
+    })
 }
 
 /// RFC 7523 §3: "The token endpoint URL [...] MAY be used". Metadata can name the endpoint of another server.
@@ -162,11 +164,12 @@ fn default_audience(metadata: &Metadata) -> &str {
 }
 
 /// The texts of a claim that is one text or a list (RFC 7519 §4.1.3).
-fn texts(claim: &Value) -> impl Iterator<Item = &str> {
+fn texts(claim: &Value) -> Vec<String> {
     let list = claim
         .as_array()
         .map_or(std::slice::from_ref(claim), Vec::as_slice);
-    list.iter().filter_map(Value::as_str)
+    let texts = list.iter().filter_map(Value::as_str);
+    texts.map(str::to_owned).collect()
 }
 
 impl TokenSource for JwtBearer {
@@ -175,9 +178,9 @@ impl TokenSource for JwtBearer {
             let form = |jwt: &str| Form::token_request(GRANT_TYPE).with("assertion", jwt);
             let source = match &self.assertion {
                 Assertion::SignedHere(assertion) => {
-                    let jwt = sign(assertion, &self.options.client).await?;
-                    let form = form(&jwt);
-                    return self.options.request_any_token(form).await;
+                    let signed = sign(assertion, &self.options.client).await?;
+                    let form = form(&signed.jwt);
+                    return self.options.request_for(&signed.audiences, form).await;
                 }
                 Assertion::FromSource(source) => source,
             };

@@ -34,18 +34,33 @@ impl GrantOptions {
 
     /// Requests a token with the parameters of a grant and these options.
     pub(crate) async fn request_token(&self, form: Form) -> Result<Token, Error> {
-        self.request(form, TokenMember::Access).await
+        self.request(form, TokenMember::Access, &[]).await
     }
 
     /// The same for a grant whose response may hold an ID token instead of an access token.
     pub(crate) async fn request_any_token(&self, form: Form) -> Result<Token, Error> {
-        self.request(form, TokenMember::AccessOrId).await
+        self.request(form, TokenMember::AccessOrId, &[]).await
     }
 
-    async fn request(&self, form: Form, member: TokenMember) -> Result<Token, Error> {
+    /// The same with a form that has a signed assertion for these audiences. It is sent to no other server.
+    pub(crate) async fn request_for(
+        &self,
+        audiences: &[String],
+        form: Form,
+    ) -> Result<Token, Error> {
+        self.request(form, TokenMember::AccessOrId, audiences).await
+    }
+
+    async fn request(
+        &self,
+        form: Form,
+        member: TokenMember,
+        audiences: &[String],
+    ) -> Result<Token, Error> {
         let grant = GrantRequest {
             scopes: &self.scopes,
             member: self.member(member),
+            audiences,
         };
         let form = self.add_to(form)?;
         let token = self.client.request_token(form, &grant).await;
