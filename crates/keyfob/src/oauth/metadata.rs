@@ -106,6 +106,12 @@ impl Document {
         }
     }
 
+    /// Keeps the issuer only if it is the one that the application named. A FHIR server could write any other.
+    pub(crate) fn keep_issuer(&mut self, configured: Option<&str>) {
+        self.issuer
+            .take_if(|issuer| Some(issuer.as_str()) != configured);
+    }
+
     /// The same document, with the endpoints that a client uses as the usual ones.
     fn select(mut self, endpoints: Endpoints) -> Self {
         if endpoints == Endpoints::Mtls {

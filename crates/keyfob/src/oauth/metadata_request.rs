@@ -83,7 +83,7 @@ async fn fetch(
         return Err(cannot_be_fetched(url, &response));
     }
     let unusable = |error| (Fault::Unusable, error);
-    let document = Document::read(&response.object(url).map_err(unusable)?);
+    let mut document = Document::read(&response.object(url).map_err(unusable)?);
     // RFC 8414 §3.3: otherwise "the data contained in the response MUST NOT be used": one server could pose as another.
     if let Some(issuer) = issuer
         && document.issuer.as_deref() != Some(issuer)
@@ -91,6 +91,7 @@ async fn fetch(
         let found = document.issuer.as_deref();
         return Err((Fault::OtherIssuer, other_issuer(url, found, issuer)));
     }
+    document.keep_issuer(issuer);
     Ok(FetchedMetadata {
         metadata: Metadata::new(document.clone(), Some(url), rules).map_err(unusable)?,
         document,

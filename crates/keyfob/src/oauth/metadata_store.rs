@@ -76,11 +76,12 @@ pub(crate) fn read(
     let Some(Json::Object(document)) = note.take("document") else {
         return None;
     };
-    let document = Document::read(&document);
+    let mut document = Document::read(&document);
     // Checked as if it came from the server.
     if expected.issuer.is_some() && document.issuer.as_deref() != expected.issuer {
         return None;
     }
+    document.keep_issuer(expected.issuer);
     Some(StoredMetadata {
         metadata: Metadata::new(document, Some(&source), expected.rules).ok()?,
         age: now.duration_since(fetched).ok()?,

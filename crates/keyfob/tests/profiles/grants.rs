@@ -4,10 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
-    EcdsaSigningAlgorithm,
-};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keyfob::{ErrorKind, Profiles, TokenCache};
@@ -241,39 +238,6 @@ fn tokens_are_bound_to_a_key_and_each_request_has_a_proof() {
 }
 
 #[test]
-fn smart_backend_services_discover_the_token_endpoint_at_the_fhir_server() {
-    let (folder, server) = (Folder::new(), Server::start());
-    let key = private_key(&folder, &ECDSA_P384_SHA384_FIXED_SIGNING);
-    server.expect(
-        Expect::get("/fhir/.well-known/smart-configuration").respond(ScriptedResponse::json(
-            json!({"token_endpoint": server.url_for("/token")}),
-        )),
-    );
-    server.expect(
-        Expect::post("/token")
-            .form("scope", "system/Patient.rs")
-            .matching("an assertion by ES384", |received| {
-                assertion_head(received, "client_assertion")["alg"] == "ES384"
-            })
-            .respond(token_response("one")),
-    );
-    let text = format!(
-        "[profiles.ehr]\nbase_url = \"{}\"\nstore = \"memory\"\n[profiles.ehr.token]\n\
-         grant = \"smart_backend_services\"\nclient_id = \"bulk\"\nprivate_key = \"file:{}\"\n\
-         scopes = \"system/Patient.rs\"",
-        server.url_for("/fhir/"),
-        key.display()
-    );
-    let profiles = Profiles::from_text(&text).expect("the file has no fault");
-    let tokens = profiles
-        .get("ehr")
-        .and_then(|ehr| ehr.tokens())
-        .expect("it can be made");
-    assert_eq!(renewed(&tokens), "one");
-    server.verify();
-}
-
-#[test]
 fn a_refresh_token_is_read_once_and_then_the_newest_is_used() {
     let (folder, server) = (Folder::new(), Server::start());
     let first = folder.file("refresh", "r1");
@@ -424,7 +388,7 @@ pub(crate) fn renewed(tokens: &TokenCache) -> String {
 }
 
 /// The head of a signed assertion in a form.
-fn assertion_head(received: &Received, field: &str) -> Value {
+pub(crate) fn assertion_head(received: &Received, field: &str) -> Value {
     let assertion = received.form_value(field).unwrap_or_default();
     let head = assertion.split('.').next().unwrap_or_default();
     let head = URL_SAFE_NO_PAD.decode(head).unwrap_or_default();

@@ -23,4 +23,5 @@ mod renewals;
 mod secret_sources;
 mod selection;
 mod sign_in_errors;
+mod smart_backend_services;
 mod store_keys;
