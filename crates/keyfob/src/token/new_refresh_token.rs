@@ -26,7 +26,7 @@ impl NewRefreshToken {
 
 impl fmt::Display for NewRefreshToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the response also had a new refresh token, which is kept")
+        f.write_str("the response also had a new refresh token")
     }
 }
 
