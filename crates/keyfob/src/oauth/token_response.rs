@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::error::error::Error;
 use crate::oauth::endpoint::Endpoint;
+use crate::source::token_text::expiry::unix_time;
 use crate::source::token_text::expiry_beside;
 use crate::token::json::{Json, Object};
 use crate::token::secret::Secret;
@@ -216,22 +217,15 @@ pub(crate) fn read_seconds(value: Option<&Json>) -> Option<Duration> {
 
 /// Reads a point in time: RFC 3339, or seconds or milliseconds since 1970. A small number is a lifetime.
 pub(crate) fn read_time(value: &Json) -> Option<Expiry> {
-    let Some(seconds) = number(value) else {
+    let Some(number) = number(value) else {
         let Json::Text(text) = value else { return None };
         let time = text.trim().parse::<Timestamp>().ok()?;
         return SystemTime::try_from(time).ok().map(Expiry::At);
     };
-    if seconds <= MAX_SECONDS / 4.0 {
+    if number <= MAX_SECONDS / 4.0 {
         return read_seconds(Some(value)).map(Expiry::In);
     }
-    let seconds = match seconds > MILLISECONDS_FROM {
-        true => seconds / 1000.0,
-        false => seconds,
-    };
-    let since_epoch = Duration::try_from_secs_f64(seconds).ok()?;
-    SystemTime::UNIX_EPOCH
-        .checked_add(since_epoch)
-        .map(Expiry::At)
+    unix_time(number).map(Expiry::At)
 }
 
 pub(crate) fn number(value: &Json) -> Option<f64> {
@@ -269,6 +263,3 @@ const TIMES: [&str; 3] = ["expires_on", "expires_at", "expires"];
 
 /// About 68 years. Longer times are cut to it, so that no addition overflows.
 const MAX_SECONDS: f64 = (1_u64 << 31) as f64;
-
-/// More seconds than this are after the year 5000, so such a number is in milliseconds.
-const MILLISECONDS_FROM: f64 = 1e11;

@@ -32,7 +32,7 @@
 //! Errors do not quote the text. The names of unknown fields are shown if they are plain words. Each error begins with `it`, the
 //! text: the caller says where it is.
 
-mod expiry;
+pub(crate) mod expiry;
 mod formats;
 mod git;
 #[cfg(test)]

@@ -144,6 +144,30 @@ async fn s3_a_response_that_is_no_token_is_not_quoted() {
 }
 
 #[tokio::test]
+async fn a_new_refresh_token_is_not_said_to_be_kept_where_no_source_keeps_it() {
+    let response = json!({"access_token": "t", "token_type": "mac", "refresh_token": "SECRET"});
+    let error = error_after(ScriptedResponse::json(response)).await;
+    let texts = error_texts(&error);
+    assert!(texts.contains("a new refresh token"), "{texts}");
+    assert!(!texts.contains("kept"), "{texts}");
+}
+
+#[tokio::test]
+async fn t5_a_time_in_a_smaller_unit_is_an_error_that_names_the_field() {
+    for name in ["expires_at", "expires_on", "expires"] {
+        for time in [
+            json!(1_925_000_000_000_000_u64),
+            json!("1925000000000000000"),
+        ] {
+            let response = json!({"access_token": "t", "token_type": "Bearer", name: time});
+            let error = error_after(ScriptedResponse::json(response)).await;
+            assert_eq!(error.kind(), ErrorKind::Malformed, "{name} {time}");
+            assert!(error.to_string().contains(&format!("`{name}`")), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_token_type_may_be_missing_and_its_case_does_not_matter() {
     for token_type in [json!("bEARER"), json!(" Bearer "), json!(""), json!(null)] {
         let endpoint = TokenEndpoint::start();

@@ -8,6 +8,7 @@ use crate::error::error::Error;
 use crate::oauth::endpoint::Endpoint;
 use crate::oauth::http_token::pointer::Pointer;
 use crate::oauth::token_response::{number, read_seconds, read_time};
+use crate::source::token_text::expiry::unix_seconds;
 use crate::token::json::Json;
 use crate::token::token::Expiry;
 
@@ -77,8 +78,10 @@ impl ExpiryForm {
                 SystemTime::try_from(time).ok().map(Expiry::At)
             }
             (Self::Rfc3339, _) => None,
-            (Self::UnixSeconds, value) => unix_time(number(value)?),
-            (Self::UnixMilliseconds, value) => unix_time(number(value)? / 1000.0),
+            (Self::UnixSeconds, value) => unix_seconds(number(value)?).map(Expiry::At),
+            (Self::UnixMilliseconds, value) => {
+                unix_seconds(number(value)? / 1000.0).map(Expiry::At)
+            }
         }
     }
 
@@ -91,13 +94,6 @@ impl ExpiryForm {
             Self::UnixMilliseconds => "a number of milliseconds since 1970",
         }
     }
-}
-
-fn unix_time(seconds: f64) -> Option<Expiry> {
-    let since_epoch = std::time::Duration::try_from_secs_f64(seconds).ok()?;
-    let time = SystemTime::UNIX_EPOCH.checked_add(since_epoch)?;
-    // After the year 10000 the unit is another one.
-    (seconds < 253_402_300_800.0).then_some(Expiry::At(time))
 }
 
 #[cfg(test)]
@@ -144,6 +140,11 @@ mod tests {
                 "\"2023-11-14T22:13:20Z\"",
                 at(1_700_000_000),
             ),
+            // The last second of the year 9999 means never, and a larger unit than milliseconds nothing.
+            (ExpiryForm::Any, "253402300799", at(253_402_300_799)),
+            (ExpiryForm::Any, "253402300799000", at(253_402_300_799)),
+            (ExpiryForm::Any, "1925000000000000", None),
+            (ExpiryForm::Any, "1925000000000000000", None),
             (ExpiryForm::Any, "true", None),
             (ExpiryForm::Seconds, "null", never),
         ] {

@@ -138,11 +138,15 @@ fn read_time(value: &Value<'_>, zone: &TimeZone) -> Option<Option<SystemTime>> {
 }
 
 /// Seconds since 1970, or milliseconds. Seconds reach the year 10000 where milliseconds are still in 1978.
-fn unix_time(number: f64) -> Option<SystemTime> {
-    let seconds = match number {
-        seconds if seconds < YEAR_10000 => seconds,
-        milliseconds => milliseconds / 1000.0,
-    };
+pub(crate) fn unix_time(number: f64) -> Option<SystemTime> {
+    match number {
+        seconds if seconds < YEAR_10000 => unix_seconds(seconds),
+        milliseconds => unix_seconds(milliseconds / 1000.0),
+    }
+}
+
+/// Seconds since 1970. From the year 10000 on, the number has another unit.
+pub(crate) fn unix_seconds(seconds: f64) -> Option<SystemTime> {
     let since_epoch = Duration::try_from_secs_f64(seconds).ok()?;
     (seconds < YEAR_10000).then(|| SystemTime::UNIX_EPOCH + since_epoch)
 }
