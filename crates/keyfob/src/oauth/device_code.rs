@@ -161,7 +161,8 @@ impl DeviceAuthorization {
     pub async fn wait(self) -> Result<Token, Error> {
         let clock = self.client.clock();
         let mut interval = PollInterval::new(self.response.interval);
-        let mut last_response = Response::SaysNothing;
+        // The worst failure since the server last said that the person has not agreed yet.
+        let mut failures = Response::SaysNothing;
         loop {
             // Never longer than the code is valid, so that the person sees the error at once.
             clock.sleep(interval.pause().min(self.expires_in())).await;
@@ -169,12 +170,19 @@ impl DeviceAuthorization {
                 return Err(code_expired());
             }
             let outcome = self.poll().await;
-            match outcome.map_err(|error| after(last_response, error))? {
+            match outcome.map_err(|error| after(failures, error))? {
                 PollOutcome::Token(token) => return Ok(*token),
-                PollOutcome::Pending => interval.pending(),
-                PollOutcome::SlowDown => interval.slow_down(),
+                // No response before it held the token.
+                PollOutcome::Pending => {
+                    failures = Response::SaysNothing;
+                    interval.pending();
+                }
+                PollOutcome::SlowDown => {
+                    failures = Response::SaysNothing;
+                    interval.slow_down();
+                }
                 PollOutcome::Failed(response, retry_after) => {
-                    last_response = response;
+                    failures = failures.max(response);
                     interval.failed(retry_after);
                 }
             }
@@ -223,8 +231,8 @@ enum PollOutcome {
     Failed(Response, Option<Duration>),
 }
 
-/// The response to a poll that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The response to a poll that failed, the worse one last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Response {
     /// It says nothing about the sign-in.
     SaysNothing,
@@ -232,9 +240,9 @@ enum Response {
     Lost,
 }
 
-/// The error of a poll after this response to the one before.
-fn after(last_response: Response, error: Error) -> Error {
-    if last_response == Response::SaysNothing || error.kind() != ErrorKind::Refused {
+/// The error of a poll after failures of which this was the worst.
+fn after(failures: Response, error: Error) -> Error {
+    if failures == Response::SaysNothing || error.kind() != ErrorKind::Refused {
         return error;
     }
     let message = "the response to a poll was lost, and since then the server refuses the code: it may have issued the token \

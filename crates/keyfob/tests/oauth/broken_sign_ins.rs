@@ -108,6 +108,40 @@ async fn t9_a_lost_response_to_a_poll_is_reported_if_the_code_is_used_up() {
 }
 
 #[tokio::test]
+async fn t9_a_lost_response_to_a_poll_is_reported_after_other_failures_too() {
+    for (place, response) in lost_responses() {
+        let server = Server::start();
+        server.expect(
+            Expect::post(TOKEN)
+                .respond(response)
+                .respond(ScriptedResponse::unavailable())
+                .respond(refusal()),
+        );
+        let error = device_sign_in(&server).await.unwrap_err();
+        assert!(error.to_string().contains("was lost"), "{place}: {error}");
+        server.verify();
+    }
+}
+
+#[tokio::test]
+async fn t9_a_lost_response_before_a_pending_one_did_not_hold_the_token() {
+    for pending in ["authorization_pending", "slow_down"] {
+        let pending = ScriptedResponse::json(json!({"error": pending})).with_status(400);
+        let server = Server::start();
+        server.expect(
+            Expect::post(TOKEN)
+                .respond(ScriptedResponse::close())
+                .respond(pending)
+                .respond(refusal()),
+        );
+        let error = device_sign_in(&server).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert!(!error.to_string().contains("was lost"), "{error}");
+        server.verify();
+    }
+}
+
+#[tokio::test]
 async fn a_page_of_a_gateway_does_not_end_a_device_sign_in() {
     let server = Server::start();
     server.expect(
