@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::error::Error;
+use crate::error::error::{Error, ErrorKind};
 use crate::oauth::authorization_code::pkce::METHOD;
 use crate::oauth::bounded_client::BoundedClient;
 use crate::oauth::endpoint::Endpoint;
-use crate::oauth::metadata::{EndpointRules, Metadata};
+use crate::oauth::metadata::{EndpointRules, Metadata, url_fault};
 use crate::oauth::metadata_request::FetchedMetadata;
 use crate::oauth::protected_resource::{ProtectedResource, shown_url};
 
@@ -47,7 +47,13 @@ impl ProtectedResource {
                 named.join(", ")
             )));
         }
-        let endpoint = Endpoint::parse("issuer", issuer)?;
+        let endpoint = Endpoint::parse("issuer", issuer).map_err(|error| match error.kind() {
+            ErrorKind::Input => Error::input(format!(
+                "the resource names an issuer that cannot be used: its URL {}; write a profile with the issuer that it accepts",
+                url_fault(issuer)
+            )),
+            _ => error,
+        })?;
         let http = self.client.client_for(&endpoint).await?;
         // A server that was named by another one does not see a certificate.
         let fetched = FetchedMetadata::of_issuer(http, issuer, &EndpointRules::default()).await?;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use url::Url;
+use url::{ParseError, Url};
 
-use crate::error::error::Error;
+use crate::error::error::{Error, ErrorKind};
 use crate::oauth::endpoint::{Endpoint, PlainHttp};
 use crate::origin::origin::parse_url;
 use crate::token::json::{Json, Object};
@@ -201,14 +201,15 @@ impl OptionalEndpoint {
 
     fn unknown(&self) -> Error {
         let name = self.name;
-        // In profiles and in the builder of a client, its setting has the name that metadata have for it.
-        let key = name.replace(' ', "_");
         Error::input(match self.is_discovered {
-            // Metadata count as a whole: an endpoint that is given by itself would be ignored.
             true => format!(
-                "the metadata of the server name no {name}; if it has one, give `token_endpoint` and `{key}` in place of `issuer`"
+                "the metadata of the server name no {name}; if it has one, give {} in place of `issuer`",
+                settings_of(name)
             ),
-            false => format!("the {name} of the server is not known; give its URL as `{key}`"),
+            false => format!(
+                "the {name} of the server is not known; give its URL as `{}`",
+                name.replace(' ', "_")
+            ),
         })
     }
 
@@ -283,7 +284,13 @@ fn usable_endpoint(
     source: Option<&Endpoint>,
     plain_http: &PlainHttp,
 ) -> Result<Endpoint, Error> {
-    let endpoint = Endpoint::parse_allowing(name, url, plain_http)?;
+    let endpoint =
+        Endpoint::parse_allowing(name, url, plain_http).map_err(|error| match source {
+            Some(source) if error.kind() == ErrorKind::Input => {
+                unusable_endpoint(source, name, url)
+            }
+            _ => error,
+        })?;
     let is_local = |endpoint: &Endpoint| endpoint.origin.is_plain_loopback();
     // R1: a server on the network must not direct secrets to a port of this machine.
     match source {
@@ -291,6 +298,35 @@ fn usable_endpoint(
             "{source} names {endpoint}, which is plain http to this machine"
         ))),
         _ => Ok(endpoint),
+    }
+}
+
+/// The error for an endpoint that a server names. A person cannot correct its URL in the settings.
+fn unusable_endpoint(source: &Endpoint, name: &str, url: &str) -> Error {
+    let (fault, settings) = (url_fault(url), settings_of(name));
+    Error::input(format!(
+        "{source} names no usable {name}: its URL {fault}; correct it at the server, or give {settings} in place of `issuer`"
+    ))
+}
+
+/// Why a URL that a server wrote is none of an endpoint.
+pub(crate) fn url_fault(url: &str) -> &'static str {
+    match Url::parse(url).as_ref().map(Url::scheme) {
+        Err(ParseError::RelativeUrlWithoutBase) => "is not absolute",
+        Err(_) => "cannot be parsed",
+        Ok("http" | "https") => "has a fragment or userinfo",
+        Ok(_) => "has another scheme than https",
+    }
+}
+
+/// The settings that name an endpoint in place of the issuer.
+///
+/// Metadata count as a whole: an endpoint that is given by itself would be ignored.
+fn settings_of(name: &str) -> String {
+    // In profiles and in the builder of a client, its setting has the name that metadata have for it.
+    match name.replace(' ', "_") {
+        key if key == TOKEN => format!("`{key}`"),
+        key => format!("`{TOKEN}` and `{key}`"),
     }
 }
 
@@ -371,7 +407,6 @@ const ALIASED: [&str; 5] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::error::ErrorKind;
 
     fn read(url: &str, token_endpoint: &str) -> Result<Metadata, Error> {
         let document = Document {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{AGE, CACHE_CONTROL, EXPIRES};
+use http::header::{AGE, CACHE_CONTROL, EXPIRES, LOCATION};
 use http::{HeaderMap, StatusCode};
 
 use crate::error::error::Error;
@@ -49,10 +49,15 @@ impl FetchedMetadata {
             Err((_, error)) if error.is_timeout() => return Err(error),
             Err(fault) => fault,
         };
-        match fetch(http, &openid, Some(issuer), rules).await {
-            Ok(found) => Ok(found),
-            Err(second) if second.0 >= first.0 => Err(second.1),
-            Err(_) => Err(first.1),
+        let (fault, error) = match fetch(http, &openid, Some(issuer), rules).await {
+            Ok(found) => return Ok(found),
+            Err(second) if second.0 >= first.0 => second,
+            Err(_) => first,
+        };
+        // The URL of a document, which people take for the issuer.
+        match fault <= Fault::Unusable && issuer.contains("/.well-known/") {
+            true => Err(error.advised("give the issuer without `/.well-known/…`")),
+            false => Err(error),
         }
     }
 
@@ -114,6 +119,12 @@ fn cannot_be_fetched(url: &Endpoint, response: &ServerResponse) -> (Fault, Error
     };
     // Never a permanent error: a server that is being set up has no metadata yet.
     let error = Error::unavailable(format!("{url} cannot be fetched ({})", status.as_u16()));
+    let error = match status.is_redirection() && response.headers.contains_key(LOCATION) {
+        true => error.advised(
+            "it redirects, and redirects are not followed: configure the server at its final URL",
+        ),
+        false => error,
+    };
     (fault, response.add_pause(error))
 }
 

@@ -8,12 +8,13 @@ use http::StatusCode;
 use url::{Position, Url};
 
 use crate::clock::system::SystemClock;
-use crate::error::error::Error;
+use crate::error::error::{Error, ErrorKind};
 use crate::error::printable::printable;
 use crate::exchange::challenge::{Challenge, Challenges};
 use crate::exchange::outcome::DEFAULT_TIMEOUT;
 use crate::oauth::bounded_client::{BoundedClient, BoundedSettings, ResponseHead};
 use crate::oauth::endpoint::Endpoint;
+use crate::oauth::metadata::url_fault;
 use crate::origin::ca_file::trust_file;
 use crate::origin::origin::parse_url;
 use crate::token::json::{Json, Object};
@@ -217,7 +218,13 @@ async fn named_document(
     url: &Endpoint,
     named: &str,
 ) -> Result<ResourceDocument, Error> {
-    let endpoint = Endpoint::parse(DOCUMENT, named)?;
+    let endpoint = Endpoint::parse(DOCUMENT, named).map_err(|error| match error.kind() {
+        ErrorKind::Input => Error::input(format!(
+            "the challenge of {url} names no usable metadata document: its URL {}; write a profile with the issuer that it accepts",
+            url_fault(named)
+        )),
+        _ => error,
+    })?;
     let found = fetch(client, url, &endpoint).await?;
     found.map_err(|status| {
         Error::unavailable(format!(

@@ -126,6 +126,67 @@ async fn an_endpoint_that_the_metadata_lack_is_given_in_place_of_the_issuer() {
 }
 
 #[tokio::test]
+async fn a_wrong_url_in_the_metadata_is_for_the_server_to_correct() {
+    for (url, fault) in [
+        ("/token", "is not absolute"),
+        ("https://", "cannot be parsed"),
+        ("javascript:alert(1)", "another scheme"),
+        ("https://u@a.example/token", "userinfo"),
+        ("https://a.example/token#f", "fragment"),
+    ] {
+        let server = Server::start();
+        let issuer = server.url_for("/tenant");
+        let document = json!({"issuer": issuer, "token_endpoint": url});
+        server.expect(Expect::get(OAUTH).respond(ScriptedResponse::json(document)));
+        server.expect(Expect::get(OPENID).respond(ScriptedResponse::status(404)));
+        let error = token_of(source(&issuer)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input);
+        let text = error.to_string();
+        let fix = "correct it at the server, or give `token_endpoint` in place of `issuer`";
+        assert!(text.contains(fix) && text.contains(fault), "{text}");
+        let whose = format!("at {} names no usable token endpoint", server.url());
+        assert!(text.contains(&whose), "{text}");
+
+        let server = Server::start();
+        let issuer = server.url_for("/tenant");
+        let document = json!({
+            "issuer": issuer, "token_endpoint": server.url_for("/token"), "revocation_endpoint": url,
+        });
+        server.expect(Expect::get(OAUTH).respond(ScriptedResponse::json(document)));
+        let client = Client::builder("desktop").issuer(&issuer).build().unwrap();
+        let error = client.revoke(&keyfob::Token::new("t").unwrap()).await;
+        let text = error.unwrap_err().to_string();
+        let fix = "give `token_endpoint` and `revocation_endpoint` in place of `issuer`";
+        assert!(text.contains(fix) && text.contains(fault), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_error_of_a_redirect_says_that_it_is_not_followed() {
+    let server = Server::start();
+    let moved = ScriptedResponse::redirect(301, "https://login.example.com/");
+    server.expect(Expect::any().always(moved));
+    let error = token_of(source(&server.url_for("/tenant"))).await;
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("(301); it redirects"), "{text}");
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_the_url_of_a_document_is_named_in_the_error() {
+    for response in [
+        ScriptedResponse::status(404),
+        ScriptedResponse::text("<html>not here</html>"),
+    ] {
+        let server = Server::start();
+        server.expect(Expect::any().always(response));
+        let error = token_of(source(&server.url_for(OPENID))).await;
+        let text = error.unwrap_err().to_string();
+        let fix = "give the issuer without `/.well-known/…`";
+        assert!(text.ends_with(fix), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn the_error_names_the_issuer_that_the_server_wrote_and_the_fix() {
     let endpoint = TokenEndpoint::start();
     for (written, fix) in [

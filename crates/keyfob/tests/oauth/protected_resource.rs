@@ -251,6 +251,22 @@ async fn r1_what_a_resource_names_is_https_or_on_this_machine() {
 }
 
 #[tokio::test]
+async fn a_wrong_url_of_a_resource_is_for_its_server_to_correct() {
+    let profile = "write a profile with the issuer that it accepts";
+    let resource = Resource::new(r#"resource_metadata="/somewhere""#);
+    let challenge = resource.discover().await.unwrap_err();
+    let resource = Resource::new(r#"resource_metadata="$/somewhere""#);
+    resource.describe("/somewhere", &json!({"authorization_servers": ["/issuer"]}));
+    let issuer = resource.authorization_server().await.unwrap_err();
+    for error in [challenge, issuer] {
+        assert_eq!(error.kind(), ErrorKind::Input);
+        let text = error.to_string();
+        assert!(text.contains("its URL is not absolute"), "{text}");
+        assert!(text.ends_with(profile), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn no_redirect_is_followed_and_no_response_is_read_without_end() {
     let elsewhere = Server::start();
     let resource = Resource::new(r#"resource_metadata="$/doc""#);
