@@ -1,8 +1,7 @@
 //! What the fuzzer calls: one target for each parser that reads what others wrote.
 //!
-//! This is in no build of a user: only tests, and builds with `--cfg keyfob_fuzzing`, have it. A target must not panic, whatever
-//! the bytes are. `cargo xtask fuzz` searches for bytes with which one does; `fuzz/corpus` has those that were found to reach new
-//! code, and the test below reads them again.
+//! This is in no build of a user: only tests, and builds with `--cfg keyfob_fuzzing`, have it. A target must not panic. `cargo
+//! xtask fuzz` searches for bytes with which one does; `fuzz/corpus` has those that reached new code, for the test below.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +9,7 @@ use http::header::{CONTENT_ENCODING, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
+use crate::client::proxy::request_reader::RequestReader;
 use crate::error::error::{Error, causes};
 use crate::error::printable::printable;
 use crate::exchange::challenge::Challenges;
@@ -36,7 +36,7 @@ use crate::oauth::token_response::{ExpectedToken, ExpectedType, TokenMember};
 use crate::origin::origin::{Origin, parse_url};
 use crate::profile::profile::Profiles;
 use crate::source::command::HelperRequest;
-use crate::source::command::redact::redact;
+use crate::source::command::redact::{redact, redact_line};
 use crate::source::command::reply;
 use crate::source::token_text;
 use crate::store::record::{decode, encode, framed};
@@ -48,7 +48,7 @@ use crate::token::token::Token;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 23] = [
+pub const TARGETS: [(&str, Target); 24] = [
     ("challenges", challenges),
     ("content_coding", content_coding),
     ("device_response", device_response),
@@ -64,6 +64,7 @@ pub const TARGETS: [(&str, Target); 23] = [
     ("printable", printable_text),
     ("profile", profile),
     ("protected_resource", protected_resource),
+    ("proxy_request", proxy_request),
     ("pushed_response", pushed_response),
     ("redirect", redirect),
     ("registration", registration),
@@ -100,7 +101,7 @@ fn challenges(data: &[u8]) {
     }
 }
 
-/// The value of `Content-Encoding` in the first line, and the body after it.
+/// `Content-Encoding` in the first line, and the body after it.
 fn content_coding(data: &[u8]) {
     let (codings, body) = first_line(data);
     let headers = fields(&CONTENT_ENCODING, codings);
@@ -114,6 +115,22 @@ fn device_response(data: &[u8]) {
     if let Err(error) = DeviceResponse::read(&endpoint(), &response) {
         check(&error);
     }
+}
+
+/// What a client sends to the proxy, in one part and byte by byte.
+fn proxy_request(data: &[u8]) {
+    let read = |size: usize| {
+        let (mut reader, mut passed) = (RequestReader::new(), Vec::new());
+        for part in data.chunks(size) {
+            let mut part = part.to_vec();
+            let length = reader.read(&mut part);
+            passed.extend_from_slice(&part[..length]);
+        }
+        assert!(!reader.has_refused() || passed.pop() == Some(0));
+        assert!(data.starts_with(&passed));
+        (passed.len(), reader.has_refused())
+    };
+    assert_eq!(read(1), read(data.len().max(1)));
 }
 
 /// The response to a pushed authorization request (RFC 9126 §2.2).
@@ -169,6 +186,7 @@ fn helper_stderr(data: &[u8]) {
     let (stderr, stdout) = data.split_at(end.unwrap_or(data.len()));
     let shown = redact(stderr, stdout);
     assert!(!shown.contains(char::is_control), "{shown:?}");
+    drop(redact_line(&String::from_utf8_lossy(stderr)));
 }
 
 fn jwk(data: &[u8]) {
@@ -467,16 +485,16 @@ mod tests {
     fn every_input_of_the_corpus_is_read_without_a_panic() {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
         for (name, target) in TARGETS {
-            let files = fs::read_dir(corpus.join(name)).expect("each target has a corpus");
-            let mut count = 0;
+            let mut files = fs::read_dir(corpus.join(name))
+                .expect("each target has a corpus")
+                .peekable();
+            assert!(files.peek().is_some(), "{name} has an empty corpus");
             for file in files {
                 let file = file.expect("it can be listed").path();
                 // The name of the file comes before the panic.
                 println!("{}", file.display());
                 target(&fs::read(&file).expect("it can be read"));
-                count += 1;
             }
-            assert!(count > 0, "{name} has an empty corpus");
         }
     }
 }

@@ -139,7 +139,12 @@ pub mod clock;
 pub mod error;
 pub mod exchange;
 #[doc(hidden)]
-#[cfg(all(feature = "profiles", keyfob_repository, any(test, keyfob_fuzzing)))]
+#[cfg(all(
+    feature = "profiles",
+    feature = "proxy",
+    keyfob_repository,
+    any(test, keyfob_fuzzing)
+))]
 #[path = "../../../fuzz/targets.rs"]
 pub mod fuzzing;
 #[cfg(feature = "oauth")]

@@ -28,7 +28,7 @@ pub(crate) mod record;
 mod recorded_body;
 pub(crate) mod report;
 mod request_head;
-mod request_reader;
+pub(crate) mod request_reader;
 mod response_head;
 pub(crate) mod reverse_server;
 pub(crate) mod route;

@@ -10,7 +10,7 @@ use memchr::{memchr, memchr3};
 
 /// What was read of a connection so far.
 #[derive(Debug)]
-pub(super) struct RequestReader {
+pub(crate) struct RequestReader {
     expects: Expects,
     /// The beginning of a line whose end has not arrived.
     line: Vec<u8>,
@@ -58,7 +58,7 @@ enum Switch {
 }
 
 impl RequestReader {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             expects: Expects::Line(Line::Request),
             line: Vec::new(),
@@ -69,14 +69,14 @@ impl RequestReader {
     }
 
     /// Whether the connection was refused, and nothing more is read from it.
-    pub(super) fn has_refused(&self) -> bool {
+    pub(crate) fn has_refused(&self) -> bool {
         self.expects == Expects::Nothing
     }
 
     /// Reads the next bytes, and returns how many of them go to the server.
     ///
     /// The line that is refused ends with a NUL in place of its line feed, for which the server refuses the request in turn.
-    pub(super) fn read(&mut self, data: &mut [u8]) -> usize {
+    pub(crate) fn read(&mut self, data: &mut [u8]) -> usize {
         let mut at = 0;
         while at < data.len() {
             match self.expects {
@@ -109,7 +109,7 @@ impl RequestReader {
     }
 
     /// Learns from the beginning of what the server writes whether it agrees to another protocol.
-    pub(super) fn observe_response(&mut self, data: &[u8]) {
+    pub(crate) fn observe_response(&mut self, data: &[u8]) {
         // Python opens tunnels with HTTP/1.0, and the server responds likewise.
         let status = data
             .strip_prefix(b"HTTP/1.1 ")

@@ -25,7 +25,7 @@ pub(crate) fn redact(stderr: &[u8], stdout: &[u8]) -> String {
 ///
 /// As [`redact`], but in a URL only the user information and parameters that are secrets by their name are masked. Its other
 /// parameters, such as `state` and `code_challenge`, are random and needed.
-pub(super) fn redact_line(line: &str) -> String {
+pub(crate) fn redact_line(line: &str) -> String {
     let line = without_controls(line);
     let mut marks = vec![false; line.len()];
     mask_runs(&line, &mut marks);
