@@ -165,16 +165,25 @@ pub(crate) fn command_line() -> clap::Command {
 /// The error without the argument that it would quote, if that may be a secret.
 fn without_values(mut error: clap::Error) -> clap::Error {
     let kind = match error.kind() {
-        ErrorKind::ValueValidation | ErrorKind::InvalidValue => ContextKind::InvalidValue,
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue | ErrorKind::TooManyValues => {
+            ContextKind::InvalidValue
+        }
         ErrorKind::UnknownArgument => ContextKind::InvalidArg,
         ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
         _ => return error,
     };
     // Where only a few words are possible, a wrong one is shown if it could be one of them.
-    let any_text = error.kind() == ErrorKind::ValueValidation;
+    let any_text = !matches!(
+        error.kind(),
+        ErrorKind::InvalidValue | ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand
+    );
     let may_be_secret = |text: &str| any_text || !is_a_name(text);
     if matches!(error.get(kind), Some(ContextValue::String(text)) if may_be_secret(text)) {
         error.insert(kind, ContextValue::String("[hidden]".to_owned()));
+        // They repeat the text, or show what is like it.
+        for suggestion in SUGGESTIONS {
+            error.remove(suggestion);
+        }
     }
     error
 }
@@ -185,6 +194,15 @@ fn is_a_name(text: &str) -> bool {
 }
 
 const LONGEST_NAME: usize = 20;
+
+const SUGGESTIONS: [ContextKind; 6] = [
+    ContextKind::Suggested,
+    ContextKind::SuggestedArg,
+    ContextKind::SuggestedCommand,
+    ContextKind::SuggestedSubcommand,
+    ContextKind::SuggestedValue,
+    ContextKind::TrailingArg,
+];
 
 #[cfg(test)]
 mod tests {
