@@ -37,7 +37,7 @@ pub(crate) async fn show_stored(profile: &Profile, tokens: &TokenCache) -> Resul
 }
 
 /// The token in the profile's store. None if the store cannot be read, which the renewal reports.
-async fn stored_token(profile: &Profile) -> Result<Option<Token>, CliError> {
+pub(crate) async fn stored_token(profile: &Profile) -> Result<Option<Token>, CliError> {
     let Some((store, key)) = profile.store()? else {
         return Ok(None);
     };

@@ -3,7 +3,11 @@
 mod format;
 
 use clap::Args;
+use http::HeaderName;
+use http::header::AUTHORIZATION;
 use keyfob::Token;
+use keyfob::source::token_from_text;
+use serde_json::json;
 
 use crate::commands::token::format::Format;
 use crate::options::min_valid::MinValid;
@@ -57,6 +61,10 @@ impl PrintToken {
         };
         let choice = self.token.choose(self.name.as_deref())?;
         let tokens = choice.tokens()?;
+        let stored = match &choice {
+            TokenChoice::Profile(profile) if !self.renew => self.min_valid.stored(profile).await?,
+            _ => None,
+        };
         let lease = match rejected {
             _ if self.renew => {
                 if let TokenChoice::Profile(profile) = &choice {
@@ -71,7 +79,7 @@ impl PrintToken {
         };
         let lease = self
             .min_valid
-            .valid_enough(lease, &tokens, self.renew)
+            .valid_enough(lease, &tokens, stored.as_ref())
             .await?;
         let text = self.format.text(&lease)?;
         print_stdout(format!("{text}\n"))?;
@@ -82,7 +90,32 @@ impl PrintToken {
 /// Reads the rejected token.
 async fn read_rejected() -> Result<Token, CliError> {
     let text = read_stdin("the rejected token").await?;
-    Token::new(text.trim()).map_err(|_| {
+    rejected_token(&text).map_err(|_| {
         CliError::usage("standard input holds no token; write the rejected token to it, as `keyfob token` printed it")
     })
+}
+
+/// The token of a text in any [`Format`], or as another program printed it.
+fn rejected_token(text: &str) -> Result<Token, keyfob::Error> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let fields = || text.lines().map_while(header_field);
+    match fields().find(|(name, _)| name == AUTHORIZATION) {
+        Some((name, value)) => {
+            let helper_output = json!({"headers": {name.as_str(): [value]}});
+            token_from_text(helper_output.to_string().as_bytes())
+        }
+        // The first field is the credential, as in the output of a credential helper.
+        None => {
+            let value = fields().next().map(|(_, value)| value);
+            token_from_text(value.unwrap_or(text).as_bytes())
+        }
+    }
+}
+
+/// The field in a header line. A token may have a colon, but no space.
+fn header_field(line: &str) -> Option<(HeaderName, &str)> {
+    let (name, value) = line.split_once(':')?;
+    let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+    let is_field = value.starts_with(' ') || name == AUTHORIZATION;
+    is_field.then(|| (name, value.trim()))
 }

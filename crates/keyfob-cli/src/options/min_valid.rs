@@ -3,13 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use keyfob::TokenCache;
 use keyfob::cache::Lease;
+use keyfob::{Profile, Token, TokenCache};
 
 use crate::options::token::seconds;
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
-use crate::renewal::renewed;
+use crate::renewal::{renewed, stored_token};
 
 #[derive(Args)]
 pub(crate) struct MinValid {
@@ -22,12 +22,22 @@ pub(crate) struct MinValid {
 }
 
 impl MinValid {
-    /// The token, or a new one if it is not valid for long enough. A token that is new already is not renewed.
+    /// The token that [`valid_enough`](Self::valid_enough) compares with. Read before a token is fetched.
+    pub(crate) async fn stored(&self, profile: &Profile) -> Result<Option<Token>, CliError> {
+        match self.min_valid {
+            Some(_) => stored_token(profile).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The token, or a new one if it is not valid for long enough.
+    ///
+    /// A token that is not the one that was `stored` before this run is new already, and is not renewed (T1).
     pub(crate) async fn valid_enough(
         &self,
         lease: Lease,
         tokens: &TokenCache,
-        is_new: bool,
+        stored: Option<&Token>,
     ) -> Result<Lease, CliError> {
         let Some(wanted) = self.min_valid else {
             return Ok(lease);
@@ -35,9 +45,9 @@ impl MinValid {
         if time_left(&lease).is_none_or(|left| left >= wanted) {
             return Ok(lease);
         }
-        let lease = match is_new {
-            true => lease,
-            false => renewed(tokens).await?,
+        let lease = match stored {
+            Some(stored) if stored.expose() == lease.token().expose() => renewed(tokens).await?,
+            _ => lease,
         };
         match time_left(&lease) {
             Some(left) if left < wanted => Err(CliError::new(

@@ -46,6 +46,33 @@ fn t8_a_rejected_token_is_renewed_only_if_it_is_the_current_one() {
 }
 
 #[test]
+fn t8_a_rejected_token_is_recognised_in_each_format() {
+    for format in ["plain", "json", "header", "bazel", "k8s"] {
+        let machine = Machine::new(API, "");
+        let printed = token(&machine, &["--format", format]).stdout;
+        let done = rejected(&machine, &printed, &["--rejected=-"]);
+        assert_eq!((done.code, &*done.stdout), (0, "token-2\n"), "{format}");
+    }
+    let machine = Machine::new(API, "");
+    assert_eq!(token(&machine, &[]).stdout, "token-1\n");
+    for (number, (before, after)) in [
+        ("\u{feff}", "\r\n"),
+        ("\"", "\"\n"),
+        ("'", "'"),
+        ("Authorization:Bearer ", "\r\n"),
+        ("\u{feff}x-trace: 1\nauthorization: Bearer ", "\n"),
+        ("x-api-key: ", "\n"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let text = format!("{before}token-{}{after}", number + 1);
+        let done = rejected(&machine, &text, &["--rejected=-"]);
+        assert_eq!(done.stdout, format!("token-{}\n", number + 2), "{text:?}");
+    }
+}
+
+#[test]
 fn t8_a_source_that_gives_the_rejected_token_again_is_an_error() {
     let keyfob = Keyfob::new(["token", "--token-env=TOKEN", "--rejected=-"]);
     let done = keyfob.env("TOKEN", "t0ken").run_with("t0ken");
@@ -65,6 +92,45 @@ fn a_token_that_is_valid_for_too_short_a_time_is_renewed_once() {
     assert_eq!(machine.endpoint.calls(), 3);
     // Without the option, it is good enough.
     assert_eq!(token(&machine, &[]).stdout, "token-3\n");
+}
+
+#[test]
+fn t1_a_token_that_this_run_fetched_is_not_renewed_for_its_lifetime() {
+    let machine = Machine::new(API, "");
+    let lifetime = |seconds: u64| TokenResponse::token().field("expires_in", json!(seconds));
+    machine.endpoint.always(lifetime(900));
+    let too_short = |done: Finished| {
+        assert_eq!((done.code, &*done.stdout), (3, ""), "{done:?}");
+        assert!(done.complaint().contains("--min-valid"), "{done:?}");
+    };
+    // Nothing is stored.
+    too_short(token(&machine, &["--min-valid=1000"]));
+    assert_eq!(machine.endpoint.calls(), 1);
+    // The stored token is the rejected one.
+    let options = ["--rejected=-", "--min-valid=1000"];
+    too_short(rejected(&machine, "token-1", &options));
+    assert_eq!(machine.endpoint.calls(), 2);
+    too_short(token(&machine, &["--renew", "--min-valid=1000"]));
+    assert_eq!(machine.endpoint.calls(), 3);
+    // The stored token is not.
+    too_short(rejected(&machine, "token-1", &options));
+    assert_eq!(machine.endpoint.calls(), 4);
+    let run = ["run", "--env=T=a", "--min-valid=1000", "--", "true"];
+    machine.run(&["forget", "a"]);
+    too_short(machine.run(&run));
+    assert_eq!(machine.endpoint.calls(), 5);
+}
+
+#[test]
+fn t1_an_expired_token_is_renewed_once_for_its_lifetime() {
+    let machine = Machine::new(API, "");
+    let lifetime = |seconds: u64| TokenResponse::token().field("expires_in", json!(seconds));
+    machine.endpoint.next(lifetime(1)).always(lifetime(900));
+    assert_eq!(token(&machine, &[]).stdout, "token-1\n");
+    std::thread::sleep(Duration::from_millis(1100));
+    let done = token(&machine, &["--min-valid=1000"]);
+    assert_eq!(done.code, 3, "{done:?}");
+    assert_eq!(machine.endpoint.calls(), 2);
 }
 
 #[test]
@@ -119,10 +185,20 @@ fn s1_a_token_that_is_given_as_an_argument_is_not_quoted() {
         &["token", "--min-valid=s3cret"],
         &["request", "api.example.com", "--query=s3cret"],
         &["s3cret"],
+        &["token", "--renew=s3cret"],
+        &[
+            "token",
+            "-----BEGIN PRIVATE KEY-----\nMIIs3cret\n-----END PRIVATE KEY-----",
+        ],
+        &["request", "-----BEGIN PRIVATE KEY-----\nMIIs3cret"],
+        &["token", "--eyJhbGci.s3cret.sig"],
+        &["--eyJhbGci.s3cret.sig"],
+        &["token", "--\u{1b}[31ms3cret"],
     ] {
         let done = Keyfob::new(arguments).run();
         assert_eq!((done.code, &*done.stdout), (2, ""), "{done:?}");
         assert!(!done.stderr.contains("s3cret"), "{done:?}");
+        assert!(!done.stderr.contains('\u{1b}'), "{done:?}");
     }
     let unset = Keyfob::new(["token", "--token-env=NO_SUCH_VARIABLE"]).run();
     assert!(unset.complaint().contains("NO_SUCH_VARIABLE"), "{unset:?}");

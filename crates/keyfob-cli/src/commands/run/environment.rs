@@ -80,9 +80,13 @@ impl Environment {
         let mut leases = BTreeMap::new();
         for name in self.variables.values() {
             if !leases.contains_key(name) {
-                let tokens = self.profile(name, run)?.tokens()?;
+                let profile = self.profile(name, run)?;
+                let (tokens, stored) = (profile.tokens()?, run.min_valid.stored(&profile).await?);
                 let lease = tokens.lease(None).await?;
-                let lease = run.min_valid.valid_enough(lease, &tokens, false).await?;
+                let lease = run
+                    .min_valid
+                    .valid_enough(lease, &tokens, stored.as_ref())
+                    .await?;
                 leases.insert(name, lease);
             }
         }
