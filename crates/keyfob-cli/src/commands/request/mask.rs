@@ -1,6 +1,6 @@
 //! Hides secrets in the output of `--verbose`.
 
-use http::header::{AUTHORIZATION, CONTENT_LOCATION, LOCATION, PROXY_AUTHORIZATION, REFERER};
+use http::header::{AUTHORIZATION, CONTENT_LOCATION, LINK, LOCATION, PROXY_AUTHORIZATION, REFERER};
 use http::{HeaderName, HeaderValue};
 use keyfob::Token;
 
@@ -31,14 +31,17 @@ impl Mask {
         if value.is_sensitive() || !is_public(name) {
             return HIDDEN.to_owned();
         }
-        let is_url = [LOCATION, CONTENT_LOCATION, REFERER].contains(name);
-        let ends = if is_url { "" } else { URL_ENDS };
-        self.text(&without_query_values(&text, ends))
+        let shown = match name {
+            name if [LOCATION, CONTENT_LOCATION, REFERER].contains(name) => url(&text),
+            name if name == LINK => links(&text),
+            _ => text_with_urls(&text),
+        };
+        self.text(&shown)
     }
 
     /// The target of a request: its path, and the names in its query.
     pub(super) fn target(&self, target: &str) -> String {
-        self.text(&without_query_values(target, ""))
+        self.text(&url(target))
     }
 
     /// Other text, without the tokens.
@@ -51,20 +54,42 @@ impl Mask {
 
 /// True if the header of this name never holds a secret.
 fn is_public(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    PUBLIC.contains(&name)
-        || PUBLIC_PREFIXES
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
+    PUBLIC.contains(&name.as_str())
 }
 
-/// The text without the userinfo, the query values and the fragments of URLs. One of `ends` ends a URL.
-fn without_query_values(text: &str, ends: &str) -> String {
+/// A URL, or a part of one, without its userinfo, the values in its path and its query, and its fragment.
+fn url(text: &str) -> String {
+    // Parsers of URLs ignore tabs (WHATWG URL §4.4).
+    let text = text.replace('\t', "");
+    let (before, query) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
+    let mut shown = String::with_capacity(text.len());
+    push_segments(&mut shown, before);
+    if !query.is_empty() {
+        push_names(&mut shown, query);
+    }
+    shown
+}
+
+/// The value of `Link`, whose URLs are between `<` and `>`.
+fn links(text: &str) -> String {
+    let mut parts = text.split('<');
+    let mut shown = text_with_urls(parts.next().unwrap_or_default());
+    for part in parts {
+        let (target, parameters) = part.split_at(part.find('>').unwrap_or(part.len()));
+        shown.push('<');
+        shown.push_str(&url(target));
+        shown.push_str(&text_with_urls(parameters));
+    }
+    shown
+}
+
+/// Text without the userinfo, the query values and the fragments of the URLs in it.
+fn text_with_urls(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find(['?', '#']) {
         let (before, query) = rest.split_at(start);
-        let end = query.find(|c| ends.contains(c)).unwrap_or(query.len());
+        let end = query.find(URL_ENDS).unwrap_or(query.len());
         push_without_userinfo(&mut shown, before);
         push_names(&mut shown, &query[..end]);
         rest = &query[end..];
@@ -81,12 +106,66 @@ fn push_names(shown: &mut String, query: &str) {
         // A fragment of the query's last value is part of that value here.
         match pair.split_once('=') {
             Some((name, _)) if mark == "?" && !name.contains('#') => {
+                // Some servers separate pairs by `;` too. What is before it may be a value.
+                let name = match name.rsplit_once(';') {
+                    Some((_, name)) => {
+                        shown.push_str(HIDDEN);
+                        shown.push(';');
+                        name
+                    }
+                    None => name,
+                };
                 shown.push_str(name);
                 shown.push('=');
                 shown.push_str(HIDDEN);
             }
             _ if pair.is_empty() => {}
             _ => shown.push_str(HIDDEN),
+        }
+    }
+}
+
+/// Adds the part of a URL that is before its query.
+///
+/// Parsers take any number of `/` and `\` after a scheme for the `//` before the authority (WHATWG URL §4.4). Userinfo ends at the
+/// last `@` of the authority, and may have any other character but these.
+fn push_segments(shown: &mut String, text: &str) {
+    const SLASHES: [char; 2] = ['/', '\\'];
+    let mut slashes = 0;
+    let mut after_scheme = false;
+    for part in text.split_inclusive(SLASHES) {
+        let (segment, slash) = part.split_at(part.find(SLASHES).unwrap_or(part.len()));
+        if !segment.is_empty() {
+            let is_authority = after_scheme || slashes > 1;
+            push_segment(shown, segment, is_authority);
+            after_scheme = segment.ends_with(':');
+            slashes = 0;
+        }
+        slashes += slash.len();
+        shown.push_str(slash);
+    }
+}
+
+fn push_segment(shown: &mut String, segment: &str, is_authority: bool) {
+    let userinfo = segment
+        .rfind('@')
+        .filter(|at| is_authority || segment[..*at].contains(':'));
+    let shown_from = userinfo.unwrap_or_default();
+    if userinfo.is_some() {
+        shown.push_str(HIDDEN);
+    }
+    // Parameters such as `;jsessionid=…` (RFC 3986 §3.3).
+    for (count, part) in segment[shown_from..].split(';').enumerate() {
+        if count > 0 {
+            shown.push(';');
+        }
+        match part.split_once('=') {
+            Some((name, _)) if count > 0 => {
+                shown.push_str(name);
+                shown.push('=');
+                shown.push_str(HIDDEN);
+            }
+            _ => shown.push_str(part),
         }
     }
 }
@@ -111,18 +190,30 @@ fn push_without_userinfo(shown: &mut String, text: &str) {
 const HIDDEN: &str = "[hidden]";
 
 /// Characters that end a URL inside other text.
-const URL_ENDS: &str = " \"<>";
+const URL_ENDS: [char; 4] = [' ', '"', '<', '>'];
 
-const PUBLIC_PREFIXES: [&str; 6] = [
+/// Whole names: a prefix would let through names that are not known, such as `accept-token`.
+const PUBLIC: [&str; 109] = [
     "accept",
-    "access-control-",
-    "if-",
-    "ratelimit",
-    "sec-fetch-",
-    "x-ratelimit-",
-];
-
-const PUBLIC: [&str; 50] = [
+    "accept-ch",
+    "accept-charset",
+    "accept-datetime",
+    "accept-encoding",
+    "accept-language",
+    "accept-patch",
+    "accept-post",
+    "accept-query",
+    "accept-ranges",
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-allow-private-network",
+    "access-control-expose-headers",
+    "access-control-max-age",
+    "access-control-request-headers",
+    "access-control-request-method",
+    "access-control-request-private-network",
     "age",
     "allow",
     "alt-svc",
@@ -142,6 +233,12 @@ const PUBLIC: [&str; 50] = [
     "expect",
     "expires",
     "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-schedule-tag-match",
+    "if-unmodified-since",
     "keep-alive",
     "last-modified",
     "link",
@@ -153,9 +250,19 @@ const PUBLIC: [&str; 50] = [
     "priority",
     "proxy-authenticate",
     "range",
+    "ratelimit",
+    "ratelimit-limit",
+    "ratelimit-policy",
+    "ratelimit-remaining",
+    "ratelimit-reset",
     "referer",
     "referrer-policy",
     "retry-after",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "sec-fetch-storage-access",
+    "sec-fetch-user",
     "server",
     "server-timing",
     "strict-transport-security",
@@ -172,6 +279,29 @@ const PUBLIC: [&str; 50] = [
     "x-content-type-options",
     "x-correlation-id",
     "x-frame-options",
+    "x-ratelimit-limit",
+    "x-ratelimit-limit-day",
+    "x-ratelimit-limit-hour",
+    "x-ratelimit-limit-minute",
+    "x-ratelimit-limit-month",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-second",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-policy",
+    "x-ratelimit-remaining",
+    "x-ratelimit-remaining-day",
+    "x-ratelimit-remaining-hour",
+    "x-ratelimit-remaining-minute",
+    "x-ratelimit-remaining-month",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-second",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset",
+    "x-ratelimit-reset-after",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+    "x-ratelimit-resource",
+    "x-ratelimit-used",
     "x-request-id",
 ];
 
@@ -208,11 +338,59 @@ mod tests {
             "x-vault-token",
             "dpop",
             "x-something-new",
+            "accept-token",
+            "access-control-x",
+            "if-secret",
+            "ratelimit-x",
+            "sec-fetch-x",
+            "x-ratelimit-x",
         ] {
             assert_eq!(shown(name, "abc"), "[hidden]", "{name}");
         }
         assert_eq!(shown("accept", "text/html"), "text/html");
         assert_eq!(shown("x-ratelimit-remaining", "7"), "7");
+        assert_eq!(shown("if-none-match", "\"7\""), "\"7\"");
+        assert!(PUBLIC.is_sorted());
+    }
+
+    #[test]
+    fn s1_what_is_secret_before_the_query_of_a_url_is_not_shown() {
+        for (url, visible) in [
+            ("/x;jsessionid=s3cr3t", "/x;jsessionid=[hidden]"),
+            (
+                "/x;token=s3cr3t/y;v=s3cr3t;w?a=1",
+                "/x;token=[hidden]/y;v=[hidden];w?a=[hidden]",
+            ),
+            ("http:/u:s3cr3t@h/x", "http:/[hidden]@h/x"),
+            ("http:/s3cr3t@h/x", "http:/[hidden]@h/x"),
+            ("http:///u:s3cr3t@h", "http:///[hidden]@h"),
+            ("http:\\\\s3cr3t@h\\x", "http:\\\\[hidden]@h\\x"),
+            ("\\/s3cr3t@h", "\\/[hidden]@h"),
+            ("/\t/s3cr3t@h", "//[hidden]@h"),
+            ("http:u:s3cr3t@h", "[hidden]@h"),
+            ("https://u:s3c r3t@h/x", "https://[hidden]@h/x"),
+            ("https://u:s3c\"r3t@x@h/x", "https://[hidden]@h/x"),
+            ("https://u;a=s3cr3t@h:8/x", "https://[hidden]@h:8/x"),
+            ("/go/https://s3cr3t@h", "/go/https://[hidden]@h"),
+            ("/?s3cr3t;a=1", "/?[hidden];a=[hidden]"),
+            ("/?a=1;s3cr3t=", "/?a=[hidden]"),
+            ("/@scope/name@1/a=b", "/@scope/name@1/a=b"),
+            ("https://a.example:8/x:y", "https://a.example:8/x:y"),
+        ] {
+            assert_eq!(shown("location", url), visible);
+            assert_eq!(Mask::default().target(url), visible);
+        }
+        assert_eq!(
+            shown(
+                "link",
+                "</x;t=s3cr3t?p=2>; rel=next; title=\"a b\", <http:/s3cr3t@h>"
+            ),
+            "</x;t=[hidden]?p=[hidden]>; rel=next; title=\"a b\", <http:/[hidden]@h>"
+        );
+        assert_eq!(
+            shown("content-type", "text/html; charset=utf-8"),
+            "text/html; charset=utf-8"
+        );
     }
 
     #[test]
