@@ -21,7 +21,7 @@ pub(crate) mod response;
 
 use crate::clock::clock::within;
 use crate::error::error::{Error, ErrorKind};
-use crate::oauth::authorization_code::listener::{BrowserRequest, Listener};
+use crate::oauth::authorization_code::listener::{BrowserRequest, Listener, Sender};
 use crate::oauth::authorization_code::manual_response::ManualResponse;
 use crate::oauth::authorization_code::page::Page;
 use crate::oauth::authorization_code::pkce::{METHOD, code_challenge, random_text};
@@ -339,13 +339,15 @@ impl PendingSignIn {
         &self,
         requests: &mut UnboundedReceiver<BrowserRequest>,
     ) -> Result<(BrowserRequest, Result<Secret, SignInFailure>), Error> {
-        let mut unrelated = 0_u32;
+        let mut unrelated = Vec::new();
         let first_response = async {
             while let Some(request) = requests.next().await {
                 if let Some(response) = self.expected.check(&request.query) {
                     return Some((request, response));
                 }
-                unrelated += 1;
+                if !unrelated.contains(&request.sender) {
+                    unrelated.push(request.sender);
+                }
                 drop(request.start_response(Page::Unrelated));
             }
             None
@@ -355,7 +357,7 @@ impl PendingSignIn {
         within(&**clock, self.settings.timeout, first_response)
             .await
             .flatten()
-            .ok_or_else(|| timed_out(unrelated))
+            .ok_or_else(|| timed_out(&unrelated))
     }
 
     /// Requests the token, and meanwhile responds to browsers that repeat their request.
@@ -405,9 +407,11 @@ impl PendingSignIn {
     }
 }
 
-fn timed_out(unrelated_requests: u32) -> Error {
-    let detail = match unrelated_requests {
-        0 => "",
+/// The error after the time limit. `unrelated` is what sent responses of other sign-ins.
+fn timed_out(unrelated: &[Sender]) -> Error {
+    let detail = match unrelated {
+        [] => "",
+        [Sender::Person] => "; what was pasted belongs to another sign-in",
         _ => "; the browser only sent responses that belong to another sign-in",
     };
     Error::new(

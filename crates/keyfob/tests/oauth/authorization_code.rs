@@ -167,22 +167,37 @@ async fn a_refused_code_is_an_error_and_the_page_says_not_signed_in() {
 #[tokio::test]
 async fn a_sign_in_ends_after_its_time_limit() {
     let server = Server::start();
-    for (stray, mentions_stray) in [(false, false), (true, true)] {
+    for (visited, pasted, told) in [
+        (false, false, "the sign-in was not completed in time; start"),
+        (
+            true,
+            false,
+            "the browser only sent responses that belong to another sign-in",
+        ),
+        (false, true, "what was pasted belongs to another sign-in"),
+        (
+            true,
+            true,
+            "the browser only sent responses that belong to another sign-in",
+        ),
+    ] {
         let (clock, flow) = timed(&server);
         let limit = Duration::from_secs(120);
-        let sign_in = SignIn::begin(flow.timeout(limit)).await;
+        let request = flow.timeout(limit).start().await.unwrap();
+        let manual = request.manual_response();
+        let sign_in = SignIn::of(request);
         clock.until_sleeping_for(limit).await;
-        if stray {
-            visit(format!("{}?code=theirs", sign_in.redirect_uri)).await;
+        let stray = format!("{}?code=theirs", sign_in.redirect_uri);
+        if pasted {
+            manual.submit(&stray).await.unwrap_err();
+        }
+        if visited {
+            visit(stray).await;
         }
         clock.advance(limit);
         let error = sign_in.outcome().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Deadline);
-        assert_eq!(
-            error.to_string().contains("another sign-in"),
-            mentions_stray,
-            "{error}"
-        );
+        assert!(error.to_string().contains(told), "{error}");
     }
 }
 
@@ -275,6 +290,11 @@ async fn a_response_that_a_person_copies_completes_the_sign_in() {
         "?code=c0de&state={state}",
         "code=c0de&state={state}",
         "c0de {state}",
+        "{uri}?code=c0de&amp;state={state}",
+        "\u{feff}{uri}?code=c0de&state={state}\r\n",
+        "\"{uri}?code=c0de&state={state}\"",
+        "'<{uri}?code=c0de&state={state}#_=_>'",
+        "code=c0de&state={state}#_=_",
     ] {
         let server = Server::start();
         server.expect(Expect::post(TOKEN).form("code", "c0de").respond(token()));
@@ -309,6 +329,9 @@ async fn a_copied_response_is_checked_like_a_redirect() {
         "c0de other",
         "c0de other third",
         &format!("{uri}?code=c0de"),
+        // The second line of an address that was wrapped.
+        &format!("&state={state}"),
+        &format!("{uri}?state={state}"),
         &format!("{uri}?code=c0de&state=other"),
         &format!("https://evil.example/callback?code=c0de&state={state}"),
         &format!("{uri}/other?code=c0de&state={state}"),

@@ -13,8 +13,15 @@ pub(super) fn terminal_lines() -> UnboundedReceiver<String> {
     let (sender, lines) = unbounded_channel();
     if is_readable() {
         thread::spawn(move || {
-            let lines = stdin().lock().lines().map_while(Result::ok);
-            for line in lines {
+            let mut input = stdin().lock();
+            let mut line = Vec::new();
+            let mut read = || {
+                line.clear();
+                let read = input.read_until(b'\n', &mut line).ok()?;
+                // A line that is not UTF-8 is no address, and is reported as such.
+                (read > 0).then(|| String::from_utf8_lossy(&line).into_owned())
+            };
+            while let Some(line) = read() {
                 if sender.send(line).is_err() {
                     return;
                 }

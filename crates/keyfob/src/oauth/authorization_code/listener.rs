@@ -40,8 +40,16 @@ type Closed = Shared<oneshot::Receiver<Infallible>>;
 /// A request of the browser to the redirect URI, which waits for a page.
 pub(crate) struct BrowserRequest {
     pub(crate) query: Zeroizing<String>,
+    pub(crate) sender: Sender,
     pub(crate) page: oneshot::Sender<Page>,
     pub(crate) closed: Closed,
+}
+
+/// What sent a request: the browser, or a person who copied its address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sender {
+    Browser,
+    Person,
 }
 
 impl BrowserRequest {
@@ -180,6 +188,7 @@ impl Listener {
         let (sender, page) = oneshot::channel();
         let request = BrowserRequest {
             query: Zeroizing::new(query.to_owned()),
+            sender: Sender::Browser,
             page: sender,
             closed: closed.clone(),
         };

@@ -6,11 +6,12 @@ use std::fmt;
 use futures_channel::mpsc::UnboundedSender;
 use futures_channel::oneshot;
 use futures_util::FutureExt;
+use url::form_urlencoded;
 use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
-use crate::oauth::authorization_code::listener::BrowserRequest;
+use crate::oauth::authorization_code::listener::{BrowserRequest, Sender};
 use crate::oauth::authorization_code::page::Page;
 
 /// Takes the response of the server from a person, if the browser runs on another machine.
@@ -55,6 +56,7 @@ impl ManualResponse {
         let (_, closed) = oneshot::channel::<Infallible>();
         let request = BrowserRequest {
             query,
+            sender: Sender::Person,
             page,
             closed: closed.shared(),
         };
@@ -67,20 +69,28 @@ impl ManualResponse {
         }
     }
 
-    /// The query of the response. `None` for an address that is not the redirect URI.
+    /// The query of the response. `None` for an address that is not the redirect URI, and for a part of a response.
     pub(crate) fn query_of(&self, text: &str) -> Option<Zeroizing<String>> {
-        let text = text.trim();
+        // As in the source of a page.
+        let text = Zeroizing::new(without_quotes(text).replace("&amp;", "&"));
+        // Without one of these it is no response, but for example the second line of an address that was wrapped.
+        self.parameters_of(&text).filter(|query| {
+            form_urlencoded::parse(query.as_bytes())
+                .any(|(name, _)| name == "code" || name == "error")
+        })
+    }
+
+    fn parameters_of(&self, text: &str) -> Option<Zeroizing<String>> {
         if let Some((address, query)) = text.split_once('?') {
             let authority_and_path = self.redirect_uri.strip_prefix("http://");
             // Some browsers do not copy the scheme.
             let is_ours =
                 [Some(""), Some(&*self.redirect_uri), authority_and_path].contains(&Some(address));
-            let query = query.split('#').next().unwrap_or_default();
-            return is_ours.then(|| Zeroizing::new(query.to_owned()));
+            return is_ours.then(|| without_fragment(query));
         }
         let mut words = text.split_whitespace();
         match (words.next(), words.next(), words.next()) {
-            (Some(query), None, None) => Some(Zeroizing::new(query.to_owned())),
+            (Some(query), None, None) => Some(without_fragment(query)),
             (Some(code), Some(state), None) => {
                 let mut query = Serializer::new(String::new());
                 query.append_pair("code", code).append_pair("state", state);
@@ -90,6 +100,25 @@ impl ManualResponse {
         }
     }
 }
+
+/// The text without what programs put around an address, such as quotes.
+fn without_quotes(text: &str) -> &str {
+    let mut text = text.trim_start_matches('\u{feff}').trim();
+    while let Some(inner) = QUOTES
+        .iter()
+        .find_map(|(start, end)| text.strip_prefix(*start)?.strip_suffix(*end))
+    {
+        text = inner.trim();
+    }
+    text
+}
+
+fn without_fragment(query: &str) -> Zeroizing<String> {
+    let query = query.split('#').next().unwrap_or_default();
+    Zeroizing::new(query.to_owned())
+}
+
+const QUOTES: [(char, char); 4] = [('"', '"'), ('\'', '\''), ('`', '`'), ('<', '>')];
 
 fn unrelated() -> Error {
     Error::input(
