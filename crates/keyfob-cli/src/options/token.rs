@@ -215,7 +215,9 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .filter(|time| !time.is_zero() && *time <= MAX_SECONDS)
-        .ok_or_else(|| "give a number of seconds above 0, such as 1.5".to_owned())
+        .ok_or_else(|| {
+            "give a number of seconds above 0 and at most a year (31536000), such as 1.5".to_owned()
+        })
 }
 
 /// A name of a file in the current directory that is at least as long as this is not quoted if the file does not exist.
@@ -233,8 +235,10 @@ mod tests {
     #[test]
     fn seconds_are_above_zero_and_finite() {
         assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
-        for text in ["0", "-1", "nan", "inf", "1e300", "", "1s"] {
-            assert!(seconds(text).is_err(), "{text}");
+        assert_eq!(seconds("31536000"), Ok(MAX_SECONDS));
+        for text in ["0", "-1", "nan", "inf", "1e300", "31536001", "", "1s"] {
+            let error = seconds(text).unwrap_err();
+            assert!(error.contains("above 0 and at most a year (31536000)"));
         }
     }
 }
