@@ -59,7 +59,27 @@ pub(crate) fn read(text: &[u8], passphrase: Option<&str>) -> Result<DerKey, &'st
     } else {
         der
     };
+    // Some programs write another label than that of the form.
+    let form = form_of(&der).unwrap_or(form);
     Ok(DerKey { form, der })
+}
+
+/// The form of a private key: what follows the version is the kind of a key, a number of RSA, or the secret of a curve.
+fn form_of(der: &[u8]) -> Option<Form> {
+    let [SEQUENCE, length, rest @ ..] = der else {
+        return None;
+    };
+    // A length above 127 is in the bytes after this one (X.690 §8.1.3.5).
+    let more = if *length > 0x80 { length & 0x7f } else { 0 };
+    let [INTEGER, 1, _version, tag, ..] = rest.get(more.into()..)? else {
+        return None;
+    };
+    match *tag {
+        SEQUENCE => Some(Form::Pkcs8),
+        INTEGER => Some(Form::Pkcs1),
+        OCTET_STRING => Some(Form::Sec1),
+        _ => None,
+    }
 }
 
 /// The first certificate of a text, in DER form.
@@ -121,3 +141,8 @@ const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const PRIVATE: &str = "PRIVATE KEY";
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
+
+// Tags of DER (X.690 §8).
+const INTEGER: u8 = 0x02;
+const OCTET_STRING: u8 = 0x04;
+const SEQUENCE: u8 = 0x30;

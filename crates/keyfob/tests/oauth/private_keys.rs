@@ -69,6 +69,14 @@ fn rsa_keys_are_read_in_both_forms_of_pem() {
     let old = SigningKey::from_pem(pem("RSA PRIVATE KEY", &pkcs1_of(&pkcs8))).unwrap();
     assert_eq!(new.signs_as(), Algorithm::Rs256);
     assert_eq!(new.public_jwk(), old.public_jwk());
+    // Some programs write the wrong label.
+    for (label, der) in [
+        ("RSA PRIVATE KEY", pkcs8.clone()),
+        ("PRIVATE KEY", pkcs1_of(&pkcs8)),
+    ] {
+        let mislabelled = SigningKey::from_pem(pem(label, &der)).unwrap();
+        assert_eq!(mislabelled.public_jwk(), new.public_jwk(), "{label}");
+    }
     let rs384 = new.algorithm(Algorithm::Rs384).unwrap();
     assert_eq!(rs384.signs_as(), Algorithm::Rs384);
 }
@@ -241,6 +249,31 @@ fn an_rsa_jwk_signs_with_the_algorithm_that_it_names() {
     }
 }
 
+#[test]
+fn the_numbers_of_an_rsa_jwk_may_begin_with_zeros() {
+    let plain = rsa_jwk();
+    let mut padded = plain.clone();
+    for (name, value) in padded.as_object_mut().unwrap() {
+        if name != "kty" {
+            let number = URL_SAFE_NO_PAD.decode(value.as_str().unwrap()).unwrap();
+            *value = URL_SAFE_NO_PAD.encode([&[0][..], &number].concat()).into();
+        }
+    }
+    let read = |jwk: &Value| SigningKey::from_jwk(jwk.to_string()).unwrap().public_jwk();
+    assert_eq!(read(&padded), read(&plain));
+    // The size in an error is that of the number.
+    let other: Value =
+        serde_json::from_str(&SigningKey::generate(Algorithm::Rs256).unwrap().public_jwk())
+            .unwrap();
+    padded["n"] = other["n"].clone();
+    let number = URL_SAFE_NO_PAD
+        .decode(padded["n"].as_str().unwrap())
+        .unwrap();
+    padded["n"] = URL_SAFE_NO_PAD.encode([&[0][..], &number].concat()).into();
+    let error = SigningKey::from_jwk(padded.to_string()).unwrap_err();
+    assert!(error.to_string().contains("of 2048 bits"), "{error}");
+}
+
 fn rsa_jwk() -> Value {
     let pkcs1 = pkcs1_of(&rsa_pkcs8());
     let names = ["n", "e", "d", "p", "q", "dp", "dq", "qi"];
@@ -303,6 +336,25 @@ fn a_key_is_chosen_from_a_set_by_its_id_or_because_it_is_the_only_one() {
         let error = result.unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
     }
+}
+
+#[test]
+fn of_the_keys_with_one_id_the_first_that_can_sign_is_chosen() {
+    let public = SigningKey::generate(Algorithm::Es256)
+        .unwrap()
+        .key_id("a")
+        .public_jwk();
+    let public: Value = serde_json::from_str(&public).unwrap();
+    let (mut signs, mut encrypts) = (ec_jwk("a"), rsa_jwk());
+    signs["use"] = "sig".into();
+    encrypts["use"] = "enc".into();
+    encrypts["kid"] = "a".into();
+    let set = json!({"keys": [public, encrypts, signs, rsa_jwk()]}).to_string();
+    let key = SigningKey::from_jwk_set(&set, "a").unwrap();
+    assert_eq!(key.signs_as(), Algorithm::Es256);
+    let only_public = json!({"keys": [public, public]}).to_string();
+    let error = SigningKey::from_jwk_set(&only_public, "a").unwrap_err();
+    assert!(error.to_string().contains("is a public key"), "{error}");
 }
 
 #[test]

@@ -31,20 +31,21 @@ pub(super) fn read(json: &[u8], key_id: Option<&str>) -> Result<Jwk, Error> {
     })
 }
 
-/// Chooses a key for signing: the one with this id, or else the only private one.
+/// Chooses a key for signing: one with this id, or else the only private one.
 fn select(set: Jwks, key_id: Option<&str>) -> Result<Jwk, Error> {
-    if let Some(id) = key_id {
-        let mut keys = set.keys.into_iter();
-        return keys
-            .find(|key| key.kid.as_deref() == Some(id))
-            .ok_or_else(|| {
-                let id = shown_name(id);
-                wrong(&format!(
-                    "is a set of keys, and none of them has the `kid` {id}"
-                ))
-            });
-    }
     let signs = |key: &Jwk| key.private_key().is_some() && key.key_use != Some(KeyUse::Encrypt);
+    if let Some(id) = key_id {
+        let mut keys = set.keys;
+        keys.retain(|key| key.kid.as_deref() == Some(id));
+        // Several may have it (RFC 7517 §4.5). One that cannot sign says why.
+        let chosen = keys.iter().position(signs).unwrap_or_default();
+        return keys.into_iter().nth(chosen).ok_or_else(|| {
+            let id = shown_name(id);
+            wrong(&format!(
+                "is a set of keys, and none of them has the `kid` {id}"
+            ))
+        });
+    }
     let mut keys = set.keys.into_iter().filter(signs);
     match (keys.next(), keys.count()) {
         (Some(key), 0) => Ok(key),
@@ -67,7 +68,7 @@ pub(super) fn unusable(jwk: &Jwk) -> Error {
         ))
     };
     match &jwk.key {
-        Key::Rsa(key) if key.d.is_some() => match key.public.n.len() * 8 {
+        Key::Rsa(key) if key.d.is_some() => match rsa_number(&key.public.n).len() * 8 {
             bits @ 2048..=8192 => {
                 let has_primes = [&key.p, &key.q, &key.dp, &key.dq, &key.qi]
                     .iter()
@@ -97,6 +98,12 @@ pub(super) fn unusable(jwk: &Jwk) -> Error {
         ),
         _ => wrong("has a `kty` that is not known; give RSA, EC or OKP"),
     }
+}
+
+/// A number of an RSA key. Java writes a zero byte first, which says that the number is not negative.
+pub(super) fn rsa_number(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    &number[zeros..]
 }
 
 pub(super) fn rsa_size(bits: usize) -> String {

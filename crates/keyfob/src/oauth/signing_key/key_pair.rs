@@ -18,7 +18,7 @@ use pkcs8::{PrivateKeyInfoRef, der};
 
 use crate::error::error::Error;
 use crate::error::shown_name::shown_name;
-use crate::oauth::signing_key::jwk::{rsa_size, unusable, wrong};
+use crate::oauth::signing_key::jwk::{rsa_number, rsa_size, unusable, wrong};
 use crate::token::private_key::{DerKey, Form};
 
 /// The algorithm of a signature (RFC 7518 §3.1, RFC 8037 §3.1).
@@ -251,16 +251,16 @@ impl SigningKeyPair {
             PrivateKey::Rsa(key) => {
                 let components = rsa::KeyPairComponents {
                     public_key: rsa::PublicKeyComponents {
-                        n: &key.public.n,
-                        e: &key.public.e,
+                        n: rsa_number(&key.public.n),
+                        e: rsa_number(&key.public.e),
                     },
-                    d: &key.d,
+                    d: rsa_number(&key.d),
                     // RFC 7518 §6.3.2 allows a key without its primes, but then it cannot be read here.
-                    p: key.p.as_ref()?,
-                    q: key.q.as_ref()?,
-                    dP: key.dp.as_ref()?,
-                    dQ: key.dq.as_ref()?,
-                    qInv: key.qi.as_ref()?,
+                    p: rsa_number(key.p.as_ref()?),
+                    q: rsa_number(key.q.as_ref()?),
+                    dP: rsa_number(key.dp.as_ref()?),
+                    dQ: rsa_number(key.dq.as_ref()?),
+                    qInv: rsa_number(key.qi.as_ref()?),
                 };
                 RsaKeyPair::from_components(&components).ok().map(Self::Rsa)
             }
