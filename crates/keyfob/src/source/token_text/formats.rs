@@ -128,6 +128,11 @@ fn google(mut object: Object) -> Result<Token, Error> {
              use a helper that prints the token",
         ));
     }
+    if !object.has("id_token") {
+        return Err(Error::malformed(
+            "it is in the format of a Google executable (`success`), which needs `id_token`",
+        ));
+    }
     let token = token_of(required(&mut object, "id_token")?)?;
     Ok(token.expiry(expiry::of(&object)?))
 }

@@ -280,6 +280,13 @@ fn google_has_an_id_token_or_reports_a_failure() {
     assert!(!reported.to_string().contains("s3cr3t"), "{reported}");
     let saml = error(json!({ "success": true, "saml_response": "x" }));
     assert!(saml.to_string().contains("SAML"), "{saml}");
+    let other = error(json!({ "success": true, "token": "t0k" }));
+    assert!(
+        other
+            .to_string()
+            .contains("Google executable (`success`), which needs `id_token`"),
+        "{other}"
+    );
 }
 
 #[test]
