@@ -106,7 +106,7 @@ fn content_coding(data: &[u8]) {
     let (codings, body) = first_line(data);
     let headers = fields(&CONTENT_ENCODING, codings);
     let decoded = content_coding::decode(&headers, body.to_vec().into(), LIMIT);
-    assert!(decoded.is_none_or(|decoded| decoded.len() <= LIMIT.max(body.len())));
+    assert!(decoded.is_none_or(|decoded| decoded.body.len() <= LIMIT.max(body.len())));
 }
 
 /// The device authorization response (RFC 8628 §3.2).

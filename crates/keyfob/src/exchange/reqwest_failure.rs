@@ -20,11 +20,19 @@ pub(crate) mod tls {
         None
     }
 
+    pub(crate) fn reason_after_handshake(_: &reqwest::Error) -> Option<String> {
+        None
+    }
+
     pub(crate) fn reason_of_proxy(_: &reqwest::Error) -> Option<String> {
         None
     }
 
     pub(crate) fn is_about_client_certificate(_: &reqwest::Error) -> bool {
+        false
+    }
+
+    pub(crate) fn demands_client_certificate(_: &reqwest::Error) -> bool {
         false
     }
 
@@ -36,6 +44,8 @@ pub(crate) mod tls {
 /// Why an attempt got no response.
 pub(crate) enum Fault {
     Client(reqwest::Error),
+    /// The client's connection was lost after the TLS handshake, so that no alert is about the client's certificate.
+    Lost(reqwest::Error),
     /// A proxy before the server failed, or refused.
     Proxy(NoTunnel),
     /// Nothing moved for too long (R8).
@@ -53,9 +63,19 @@ impl Fault {
         }
     }
 
+    /// The same fault, of which the caller knows that the handshake was over and that a certificate was not refused.
+    pub(crate) fn after_handshake(self) -> Self {
+        match self {
+            Self::Client(error) if !error.is_connect() => Self::Lost(error),
+            other => other,
+        }
+    }
+
     pub(crate) fn failure(&self) -> Failure {
         match self {
             Self::Client(error) => classify(error),
+            Self::Lost(error) if error.is_timeout() => Failure::Timeout,
+            Self::Lost(_) => Failure::Broken,
             Self::Proxy(error) => Failure::of_connect(error),
             Self::Stalled => Failure::Timeout,
             Self::Refused(_) => Failure::Final,
@@ -77,6 +97,19 @@ impl Fault {
                     return error.caused_by(Error::new(ErrorKind::Transport, reason));
                 }
                 match plain_http_reason(&cause) {
+                    Some(reason) => error.caused_by(
+                        Error::new(ErrorKind::Transport, reason).caused_by(cause.without_url()),
+                    ),
+                    None => error.caused_by(cause.without_url()),
+                }
+            }
+            Self::Lost(cause) => {
+                let error = failure.error(destination).at(step_after_handshake(&cause));
+                if let Some(reason) = tls::reason_after_handshake(&cause) {
+                    return error.caused_by(Error::new(ErrorKind::Transport, reason));
+                }
+                let too_early = || is_broken_body(&cause).then(|| ENDED_TOO_EARLY.to_owned());
+                match plain_http_reason(&cause).or_else(too_early) {
                     Some(reason) => error.caused_by(
                         Error::new(ErrorKind::Transport, reason).caused_by(cause.without_url()),
                     ),
@@ -109,12 +142,14 @@ impl From<Error> for Fault {
 }
 
 pub(crate) fn classify(error: &reqwest::Error) -> Failure {
-    if error.is_builder() || error.is_redirect() || error.is_decode() {
+    if error.is_builder() || error.is_redirect() {
         Failure::Final
     } else if error.is_connect() {
         Failure::of_connect(error)
     } else if error.is_timeout() {
         Failure::Timeout
+    } else if is_broken_body(error) {
+        Failure::Broken
     } else if tls::is_about_client_certificate(error) {
         // In TLS 1.3, after the client has sent the request.
         Failure::Final
@@ -130,16 +165,21 @@ fn failed_step(error: &reqwest::Error) -> Option<FailedStep> {
     if error.is_timeout() || is_hyper(error, hyper::Error::is_parse) {
         return None;
     }
-    tls::failed_step(error).or(if error.is_connect() {
-        match is_unresolved(error) {
-            true => Some(FailedStep::Resolve),
-            false => Some(FailedStep::Connect),
-        }
-    } else if is_hyper(error, hyper::Error::is_incomplete_message) {
-        Some(FailedStep::NoResponse)
-    } else {
-        Some(FailedStep::Receive)
+    tls::failed_step(error).or_else(|| match error.is_connect() {
+        true if is_unresolved(error) => Some(FailedStep::Resolve),
+        true => Some(FailedStep::Connect),
+        false => step_after_handshake(error),
     })
+}
+
+fn step_after_handshake(error: &reqwest::Error) -> Option<FailedStep> {
+    if error.is_timeout() || is_hyper(error, hyper::Error::is_parse) {
+        return None;
+    }
+    match is_hyper(error, hyper::Error::is_incomplete_message) {
+        true => Some(FailedStep::NoResponse),
+        false => Some(FailedStep::Receive),
+    }
 }
 
 /// Where the connection to or through a proxy failed.
@@ -170,6 +210,11 @@ fn is_hyper(error: &reqwest::Error, test: fn(&hyper::Error) -> bool) -> bool {
     faults.any(test)
 }
 
+/// Whether the connection broke while a body was received. `reqwest` reports that in the same way as a body that is no JSON.
+fn is_broken_body(error: &reqwest::Error) -> bool {
+    error.is_decode() && is_hyper(error, |_| true)
+}
+
 /// Why plain http failed, if the server may speak TLS.
 fn plain_http_reason(error: &reqwest::Error) -> Option<String> {
     match error.url()?.scheme() {
@@ -191,4 +236,18 @@ pub(crate) fn not_http(error: &(dyn StdError + 'static)) -> Option<String> {
     Some(format!(
         "{what}; if it speaks TLS, its URL begins with `https://`"
     ))
+}
+
+const ENDED_TOO_EARLY: &str = "the response ended too early";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_is_no_json_would_be_none_again() {
+        let response = http::Response::new("no JSON");
+        let error = reqwest::Response::from(response).json::<u8>().await;
+        assert_eq!(classify(&error.unwrap_err()), Failure::Final);
+    }
 }

@@ -9,30 +9,41 @@ use zeroize::Zeroizing;
 
 type Bytes = Zeroizing<Vec<u8>>;
 
+/// A body whose codings were undone, as far as they could be.
+pub(crate) struct DecodedBody {
+    pub(crate) body: Bytes,
+    /// Whether it may still have a coding: one that is not known, or one that cannot be undone.
+    pub(crate) may_be_coded: bool,
+}
+
 /// Undoes the codings of a body; `None` if the result is longer than the limit.
 ///
 /// A body that does not have the coding that the header names is returned as it is.
-pub(crate) fn decode(headers: &HeaderMap, body: Bytes, limit: usize) -> Option<Bytes> {
+pub(crate) fn decode(headers: &HeaderMap, body: Bytes, limit: usize) -> Option<DecodedBody> {
     let values = headers.get_all(CONTENT_ENCODING).iter();
     let names = values.filter_map(|value| value.to_str().ok());
+    let names = names.flat_map(|names| names.split(',')).map(str::trim);
+    let names = names.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"));
+    let names: Vec<_> = names.take(MAX_CODINGS).collect();
     let mut codings: Vec<_> = names
-        .flat_map(|names| names.split(','))
-        .filter_map(Coding::named)
-        .take(MAX_CODINGS)
+        .iter()
+        .filter_map(|name| Coding::named(name))
         .collect();
+    let may_be_coded = codings.len() < names.len();
     if codings.is_empty() && body.starts_with(GZIP_MAGIC) {
         // No JSON and no form begins with these bytes, so the header was lost on the way.
         codings.push(Coding::Gzip);
     }
     // The header lists the codings in the order in which they were applied.
-    codings
-        .iter()
-        .rev()
-        .try_fold(body, |body, coding| match coding.decode(&body, limit) {
-            Decoded::Body(decoded) => Some(decoded),
-            Decoded::TooLong => None,
-            Decoded::NotInThisCoding => Some(body),
-        })
+    let mut decoded = DecodedBody { body, may_be_coded };
+    for coding in codings.iter().rev() {
+        match coding.decode(&decoded.body, limit) {
+            Decoded::Body(body) => decoded.body = body,
+            Decoded::TooLong => return None,
+            Decoded::NotInThisCoding => decoded.may_be_coded = true,
+        }
+    }
+    Some(decoded)
 }
 
 #[derive(Clone, Copy)]
@@ -50,7 +61,7 @@ enum Decoded {
 
 impl Coding {
     fn named(name: &str) -> Option<Self> {
-        Some(match name.trim().to_ascii_lowercase().as_str() {
+        Some(match name.to_ascii_lowercase().as_str() {
             "gzip" | "x-gzip" => Self::Gzip,
             "deflate" => Self::Deflate,
             "br" => Self::Brotli,
@@ -112,7 +123,7 @@ mod tests {
 
     fn decoded(coding: &str, body: &[u8]) -> Option<Vec<u8>> {
         let decoded = decode(&headers(coding), Zeroizing::new(body.to_vec()), 1000);
-        decoded.map(|decoded| decoded.to_vec())
+        decoded.map(|decoded| decoded.body.to_vec())
     }
 
     #[test]
@@ -134,6 +145,23 @@ mod tests {
             ("unknown", TEXT.to_vec()),
         ] {
             assert_eq!(decoded(coding, &body).as_deref(), Some(TEXT), "{coding}");
+        }
+    }
+
+    #[test]
+    fn a_coding_that_cannot_be_undone_is_noticed() {
+        let coded = gzip(TEXT);
+        for (coding, body, expected) in [
+            ("gzip", &coded[..], false),
+            ("identity, ", TEXT, false),
+            ("identity", &coded, false),
+            ("gzip", &coded[..coded.len() - 4], true),
+            ("identity", &coded[..8], true),
+            ("zstd", TEXT, true),
+            ("zstd, gzip", &coded, true),
+        ] {
+            let decoded = decode(&headers(coding), Zeroizing::new(body.to_vec()), 1000);
+            assert_eq!(decoded.unwrap().may_be_coded, expected, "{coding}");
         }
     }
 

@@ -21,9 +21,9 @@ use crate::exchange::outcome::{DEFAULT_TIMEOUT, Failure};
 use crate::exchange::reqwest_failure::proxy::ProxiesFrom;
 use crate::exchange::reqwest_failure::{Fault, tls};
 use crate::exchange::retry_after::RetryAfter;
-use crate::oauth::content_coding::decode;
+use crate::oauth::content_coding::{DecodedBody, decode};
 use crate::oauth::endpoint::{Endpoint, not_json};
-use crate::oauth::response_body::{Body, read_body, text};
+use crate::oauth::response_body::{Body, is_whole_token_response, may_be_form, read_body, text};
 use crate::oauth::sent_request::{SentBody, SentFlag, SentRequest};
 use crate::origin::ca_file::{Trust, client_not_made};
 use crate::origin::certified_client::{Certificate, CertifiedClient};
@@ -38,6 +38,8 @@ pub(crate) struct ServerResponse {
     body: Bytes,
     /// Whether the server marked the end of the body. Otherwise a broken connection looks like the end.
     is_delimited: bool,
+    /// Whether the body may still have a content coding.
+    may_be_coded: bool,
     request: SentRequest,
     /// The wall time at which the response arrived.
     pub(crate) received: SystemTime,
@@ -52,6 +54,7 @@ impl ServerResponse {
             headers: HeaderMap::new(),
             body: body.into(),
             is_delimited: true,
+            may_be_coded: false,
             request: SentRequest::default(),
             received: SystemTime::UNIX_EPOCH,
         }
@@ -100,8 +103,18 @@ impl ServerResponse {
     pub(crate) fn read(&self) -> Body {
         // An error needs no body. A success does, so an empty one without a length was cut off.
         let may_be_cut = !self.is_delimited && (self.status.is_success() || !self.body.is_empty());
-        match read_body(&self.body) {
-            Body::Cut if !may_be_cut => Body::Unreadable,
+        let read = read_body(&self.body);
+        let has_no_end = match &read {
+            Body::Cut => true,
+            Body::Members(_) => may_be_form(&self.body),
+            // Nothing in an error has to be readable.
+            Body::Unreadable => {
+                self.may_be_coded || (self.status.is_success() && may_be_form(&self.body))
+            }
+        };
+        match read {
+            _ if may_be_cut && has_no_end => Body::Cut,
+            Body::Cut => Body::Unreadable,
             read => read,
         }
     }
@@ -320,8 +333,22 @@ impl HttpClient {
             Ok(response) => Ok(response),
             Err(cause) => {
                 let fault = Fault::of_client(cause, proxies).await;
-                Err(no_response(endpoint, fault, sent.is_set()))
+                match sent.is_set() && !self.is_without_accepted_certificate(&fault) {
+                    true => Err(no_response(endpoint, fault.after_handshake(), true)),
+                    false => Err(no_response(endpoint, fault, false)),
+                }
             }
+        }
+    }
+
+    /// Whether the server refused the client's certificate, or the lack of one: it reads a request only after it has accepted
+    /// the certificate.
+    fn is_without_accepted_certificate(&self, fault: &Fault) -> bool {
+        match (fault, &self.certified) {
+            (Fault::Client(cause), Some(_)) => tls::is_about_client_certificate(cause),
+            // Without a certificate, the other alerts are about something else, such as the request.
+            (Fault::Client(cause), None) => tls::demands_client_certificate(cause),
+            _ => false,
         }
     }
 
@@ -333,27 +360,33 @@ impl HttpClient {
     ) -> Result<ServerResponse, NoResponse> {
         let mut response = self.open(endpoint, request, sent).await?;
         let mut body = Zeroizing::new(Vec::with_capacity(TYPICAL_RESPONSE_BYTES));
-        let broken = |cause| no_response(endpoint, Fault::Client(cause), sent.is_set());
-        while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        let end = loop {
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break Ok(()),
+                Err(cause) => break Err(Fault::Client(cause).after_handshake()),
+            };
             // Counted while reading, because the length that a response declares is not to be trusted.
             if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
                 return Err(too_long(endpoint, sent.is_set()));
             }
             body.extend_from_slice(&chunk);
-        }
-        let status = response.status();
-        let has_length = [CONTENT_LENGTH, TRANSFER_ENCODING]
-            .iter()
-            .any(|name| response.headers().contains_key(name));
-        let is_delimited =
-            has_length || response.version() >= Version::HTTP_2 || status == StatusCode::NO_CONTENT;
-        let body = decode(response.headers(), body, MAX_RESPONSE_BYTES)
-            .ok_or_else(|| too_long(endpoint, sent.is_set()))?;
+        };
+        let DecodedBody { body, may_be_coded } =
+            decode(response.headers(), body, MAX_RESPONSE_BYTES)
+                .ok_or_else(|| too_long(endpoint, sent.is_set()))?;
+        let is_delimited = match end {
+            Ok(()) => is_delimited(&response),
+            // Some servers declare a wrong length, leave out the last chunk, or close without the `close_notify` of TLS.
+            Err(_) if is_whole_token_response(&body) => false,
+            Err(fault) => return Err(no_response(endpoint, fault, sent.is_set())),
+        };
         Ok(ServerResponse {
-            status,
+            status: response.status(),
             headers: std::mem::take(response.headers_mut()),
             body: Bytes::from_owner(body),
             is_delimited,
+            may_be_coded,
             request: SentRequest::default(),
             received: self.clock.coarse_time().wall_time(),
         })
@@ -376,6 +409,23 @@ pub(crate) fn default_client() -> reqwest::ClientBuilder {
     reqwest::Client::builder().connect_timeout(DEFAULT_TIMEOUT)
 }
 
+/// Whether the server marked the end of the body (RFC 9112 §6.3).
+fn is_delimited(response: &reqwest::Response) -> bool {
+    if response.version() >= Version::HTTP_2 || response.status() == StatusCode::NO_CONTENT {
+        return true;
+    }
+    let headers = response.headers();
+    // Only `chunked` marks the end, and a length next to another coding does not count.
+    match headers.get_all(TRANSFER_ENCODING).iter().next_back() {
+        Some(codings) => {
+            let codings = codings.to_str().unwrap_or_default();
+            let last = codings.rsplit(',').next().unwrap_or_default();
+            last.trim().eq_ignore_ascii_case("chunked")
+        }
+        None => headers.contains_key(CONTENT_LENGTH),
+    }
+}
+
 /// T2: every failure of the transport is temporary.
 fn no_response(endpoint: &Endpoint, fault: Fault, was_sent: bool) -> NoResponse {
     if let Fault::Client(cause) = &fault {
@@ -385,9 +435,6 @@ fn no_response(endpoint: &Endpoint, fault: Fault, was_sent: bool) -> NoResponse 
             return NoResponse { error, was_sent };
         }
     }
-    // The server reads a request only after it has accepted the certificate.
-    let was_sent = was_sent
-        && !matches!(&fault, Fault::Client(cause) if tls::is_about_client_certificate(cause));
     let what = match (fault.failure(), was_sent) {
         (Failure::Timeout, true) => "did not respond in time; it may have seen the request",
         (_, true) => "lost the connection; it may have seen the request",

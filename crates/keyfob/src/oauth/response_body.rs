@@ -9,7 +9,7 @@ use crate::token::json::{Json, Object};
 pub(crate) enum Body {
     /// The members of a JSON object or of a form.
     Members(Object),
-    /// JSON that ends too early, or nothing at all.
+    /// JSON or a form that ends too early, or nothing at all.
     Cut,
     /// Anything else, such as HTML or a JSON list.
     Unreadable,
@@ -31,6 +31,24 @@ pub(crate) fn read_body(body: &[u8]) -> Body {
         Some(Err(fault)) if fault.is_eof() => Body::Cut,
         _ => Body::Unreadable,
     }
+}
+
+/// Whether a body is a whole JSON object with a token. Then nothing that is still to come changes what it says.
+pub(crate) fn is_whole_token_response(body: &[u8]) -> bool {
+    match read_body(body) {
+        Body::Members(object) if !may_be_form(body) => {
+            ["access_token", "id_token", "refresh_token"]
+                .iter()
+                .any(|name| object.has(name))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a body may be a form, or the beginning of one. Nothing in a form says where it ends.
+pub(crate) fn may_be_form(body: &[u8]) -> bool {
+    // These begin JSON and pages.
+    !text(body).trim_start().starts_with(['{', '[', '"', '<'])
 }
 
 /// The text of a body: UTF-8, with or without a byte order mark, or else Latin-1.
@@ -91,6 +109,24 @@ mod tests {
             (b"null", "unreadable"),
         ] {
             assert_eq!(error(body), expected, "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn only_json_shows_that_it_is_whole() {
+        for (body, expected) in [
+            (&b"{\"access_token\":\"a\"}"[..], true),
+            (b"\xef\xbb\xbf {\"refresh_token\":\"a\"}\n", true),
+            (b"{\"id_token\":\"a\",\"error\":null}<!--", true),
+            (b"{\"access_token\":\"a\"", false),
+            (b"{\"access_token\":null}", false),
+            (b"{\"error\":\"a\"}", false),
+            (b"access_token=a", false),
+            (b"<html>", false),
+            (b"", false),
+        ] {
+            let text = String::from_utf8_lossy(body);
+            assert_eq!(is_whole_token_response(body), expected, "{text}");
         }
     }
 }

@@ -12,4 +12,5 @@ mod files;
 mod fixtures;
 mod rotation;
 mod sessions;
+mod tls_alerts;
 mod token_endpoint;

@@ -58,6 +58,40 @@ pub(crate) fn lost_responses() -> Vec<(&'static str, ScriptedResponse)> {
         ),
         ("no body and no length", raw("HTTP/1.1 200 OK\r\n\r\n")),
         (
+            "in a body that no chunk ends",
+            raw("HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n\r\n{\"access_token\":\"lo"),
+        ),
+        (
+            "no body that no chunk ends",
+            raw("HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n\r\n"),
+        ),
+        (
+            "in the first name of a form",
+            raw("HTTP/1.1 200 OK\r\n\r\naccess_tok"),
+        ),
+        (
+            "in a value of a form",
+            raw("HTTP/1.1 200 OK\r\n\r\naccess_token=lost&refresh_token=lo"),
+        ),
+        (
+            "in the error code of a form",
+            raw("HTTP/1.1 400 Bad\r\n\r\nerror=invalid_gra"),
+        ),
+        (
+            "in a compressed body",
+            ScriptedResponse::raw(
+                &b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n\x1f\x8b\x08\0\0\0"[..],
+            ),
+        ),
+        (
+            "in a compressed body that is not declared",
+            ScriptedResponse::raw(&b"HTTP/1.1 200 OK\r\n\r\n\x1f\x8b\x08\0\0\0"[..]),
+        ),
+        (
+            "in a body with a coding that is not known",
+            raw("HTTP/1.1 200 OK\r\ncontent-encoding: zstd\r\n\r\n(\u{b5}/\u{fd}"),
+        ),
+        (
             "an error in a body with a length",
             raw("HTTP/1.1 400 Bad\r\ncontent-length: 99\r\n\r\n{\"error\""),
         ),
@@ -102,6 +136,30 @@ fn known_responses() -> Vec<(&'static str, ScriptedResponse, ErrorKind)> {
             "a page without a length",
             ScriptedResponse::raw("HTTP/1.1 200 OK\r\n\r\n<html>"),
             ErrorKind::Malformed,
+        ),
+        (
+            "a list without a length",
+            ScriptedResponse::raw("HTTP/1.1 200 OK\r\n\r\n[]"),
+            ErrorKind::Malformed,
+        ),
+        (
+            "words without a length, and the status of an error",
+            ScriptedResponse::raw("HTTP/1.1 404 No\r\n\r\nnot found"),
+            ErrorKind::Unavailable,
+        ),
+        (
+            "a compressed page that is cut, with its length",
+            ScriptedResponse::raw(
+                &b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n\x1f\x8b\x08\0\0\0"[..],
+            ),
+            ErrorKind::Malformed,
+        ),
+        (
+            "a refusal as a form in chunks",
+            ScriptedResponse::raw(
+                "HTTP/1.1 400 Bad\r\ntransfer-encoding: chunked\r\n\r\n13\r\nerror=invalid_grant\r\n0\r\n\r\n",
+            ),
+            ErrorKind::Refused,
         ),
         (
             "an empty object",
@@ -163,15 +221,15 @@ fn known_responses() -> Vec<(&'static str, ScriptedResponse, ErrorKind)> {
 }
 
 /// Runs of a program that share a store: each has its own source and cache.
-struct Runs {
-    server: Server,
+pub(crate) struct Runs {
+    pub(crate) server: Server,
     store: MemoryStore,
     clock: ManualClock,
     grace: Duration,
 }
 
 impl Runs {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             server: Server::start(),
             store: MemoryStore::default(),
@@ -181,12 +239,12 @@ impl Runs {
     }
 
     /// What the server sends, and to which refresh token.
-    fn responds(&self, refresh_token: &str, response: ScriptedResponse) {
+    pub(crate) fn responds(&self, refresh_token: &str, response: ScriptedResponse) {
         let expect = Expect::post("/token").form("refresh_token", refresh_token);
         self.server.expect(expect.respond(response));
     }
 
-    async fn run(&self) -> Result<Token, Error> {
+    pub(crate) async fn run(&self) -> Result<Token, Error> {
         let client = Client::builder("desktop")
             .token_endpoint(self.server.url_for("/token"))
             .timeout(Duration::from_millis(700))
@@ -198,7 +256,7 @@ impl Runs {
         tokens.build().unwrap().get_valid_token().await
     }
 
-    async fn entry(&self) -> Entry {
+    pub(crate) async fn entry(&self) -> Entry {
         self.store.load(&key()).await.unwrap().unwrap().entry
     }
 

@@ -4,6 +4,7 @@
 
 mod authorization_code;
 mod broken_exchanges;
+mod broken_framing;
 mod broken_sign_ins;
 #[path = "../requests/captured_log.rs"]
 mod captured_log;

@@ -30,6 +30,24 @@ pub(crate) fn reason(error: &(dyn StdError + 'static)) -> Option<String> {
     })
 }
 
+/// Why a connection failed after the handshake, if this error or one of its causes is one of TLS.
+///
+/// In TLS 1.3 the server may demand a certificate after the handshake of the client, but not after the head of a response.
+pub(crate) fn reason_after_handshake(error: &reqwest::Error) -> Option<String> {
+    let received = match tls_error(error)? {
+        TlsError::AlertReceived(received) => *received,
+        other => return Some(format!("the TLS connection failed: {other}")),
+    };
+    let alert = in_words(&format!("{received:?}"));
+    let ended = format!("the server ended the TLS connection with the alert \"{alert}\"");
+    Some(match refusal(received) {
+        Some(_) if error.is_request() => {
+            format!("{ended}; if it demands a client certificate, name one: {CLIENT_CERTIFICATE}")
+        }
+        _ => ended,
+    })
+}
+
 /// Why a handshake with a proxy before the server failed.
 pub(crate) fn reason_of_proxy(error: &(dyn StdError + 'static)) -> Option<String> {
     Some(reason(error)?.replace("the server", "the proxy"))
@@ -40,12 +58,13 @@ pub(crate) fn reason_of_proxy(error: &(dyn StdError + 'static)) -> Option<String
 /// In TLS 1.3 the client may have sent the request by then (RFC 8446 §4.4.2.4): the server reads it only after it has accepted
 /// the certificate.
 pub(crate) fn is_about_client_certificate(error: &(dyn StdError + 'static)) -> bool {
-    match tls_error(error) {
-        Some(TlsError::AlertReceived(received)) => {
-            *received == AlertDescription::CertificateRequired || refusal(*received).is_some()
-        }
-        _ => false,
-    }
+    let is_refusal = |received| refusal(received).is_some();
+    demands_client_certificate(error) || received_alert(error).is_some_and(is_refusal)
+}
+
+/// Whether the server refused the lack of a certificate, so that it has not processed the request.
+pub(crate) fn demands_client_certificate(error: &(dyn StdError + 'static)) -> bool {
+    received_alert(error) == Some(AlertDescription::CertificateRequired)
 }
 
 /// What failed, if it is TLS.
@@ -54,6 +73,13 @@ pub(crate) fn failed_step(error: &(dyn StdError + 'static)) -> Option<FailedStep
         TlsError::InvalidCertificate(_) => FailedStep::Certificate,
         _ => FailedStep::Handshake,
     })
+}
+
+fn received_alert(error: &(dyn StdError + 'static)) -> Option<AlertDescription> {
+    match tls_error(error)? {
+        TlsError::AlertReceived(received) => Some(*received),
+        _ => None,
+    }
 }
 
 fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a TlsError> {
