@@ -150,7 +150,5 @@ def _key(key: str | PoolKey) -> PoolKey:
             raise TypeError(f"the {name} of a pool's key must be a str, not {type(text).__name__}")
     # A str is a sequence of str, too.
     if isinstance(scopes, str) or not all(isinstance(scope, str) for scope in scopes):
-        raise TypeError(
-            'the scopes of a pool\'s key must be a list of str, such as ["read", "write"]'
-        )
+        raise TypeError("the scopes of a pool's key must be a list of str, not one str")
     return PoolKey(subject, list(scopes), resource, client)

@@ -235,9 +235,7 @@ impl<R: Row> RowLease<R> {
             is_released: false,
         }
     }
-}
 
-impl<R: Row> RowLease<R> {
     /// Writes an entry, unless another process has saved since this one last knew what is there.
     async fn write(
         &self,
@@ -245,9 +243,8 @@ impl<R: Row> RowLease<R> {
         sealed: &[u8],
         keep_for: KeepFor,
     ) -> Result<bool, StoreError> {
-        let follows = [self.seen.as_str(), self.tried.as_str()];
         let save = Save {
-            follows,
+            follows: [&self.seen, &self.tried],
             revision,
             sealed,
             keep_for,

@@ -11,6 +11,8 @@ use crate::postgres_server::PostgresServer as Server;
 mod clocks;
 #[path = "store_contract.rs"]
 mod contract;
+#[path = "store_entries.rs"]
+mod entries;
 
 fn entry(number: u32) -> Entry {
     Entry::new(token(number).unwrap(), std::time::SystemTime::now())

@@ -18,6 +18,8 @@ use crate::redis_server::RedisServer as Server;
 mod clocks;
 #[path = "store_contract.rs"]
 mod contract;
+#[path = "store_entries.rs"]
+mod entries;
 
 #[tokio::test]
 async fn s2_an_entry_under_another_prefix_does_not_open() {
