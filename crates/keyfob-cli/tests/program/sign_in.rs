@@ -178,11 +178,11 @@ fn a_person_can_paste_the_address_of_a_browser_on_another_machine() {
     let address = redirect_url(&url, "code=c0de");
     let (uri, query) = address.split_once('?').expect("it has a query");
     let (state, code) = query.split_once('&').expect("it has both");
-    write!(terminal, "\n{other}\n").expect("it reads");
+    writeln!(terminal, "\n{other}").expect("it reads");
     terminal.write_all(b"\xff\xfe\n").expect("it reads");
     // An address that was wrapped.
-    write!(terminal, "{uri}?{code}\n&{state}\n").expect("it reads");
-    write!(terminal, "{address}\n").expect("it reads");
+    writeln!(terminal, "{uri}?{code}\n&{state}").expect("it reads");
+    writeln!(terminal, "{address}").expect("it reads");
     let done = sign_in.finish();
     assert_eq!(done.code, 0, "{done:?}");
     assert!(

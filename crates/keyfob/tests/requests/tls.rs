@@ -209,7 +209,7 @@ fn a_ca_file_that_cannot_be_used_is_an_error_at_once_that_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     for (name, content, words) in [
-        ("missing", None, "cannot be read"),
+        ("missing", None, "does not exist"),
         ("empty", Some(""), "has no certificate"),
         ("text", Some("not a certificate"), "has no certificate"),
         (
