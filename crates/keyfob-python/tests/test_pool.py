@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import keyfob
 import pytest
@@ -91,23 +91,17 @@ def test_an_empty_subject_and_control_characters_are_errors(subject: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "key",
-    [
-        None,
-        b"alice",
-        PoolKey("alice", "read write"),
-        PoolKey("alice", [1]),
-        PoolKey("alice", (), 1),
-    ],  # type: ignore[list-item, arg-type]
+    "parts", [(None,), (b"alice",), ("alice", "read write"), ("alice", [1]), ("alice", (), 1)]
 )
-def test_a_key_of_another_type_is_an_error_that_names_the_part(key: PoolKey) -> None:
+def test_a_key_of_another_type_is_an_error_that_names_the_part(parts: tuple[Any, ...]) -> None:
     with pytest.raises(TypeError, match="of a pool's key must be"):
-        TokenPool(Users()).handler(key)
+        TokenPool(Users()).handler(PoolKey(*parts))
 
 
 def test_the_scopes_of_a_key_may_be_a_set() -> None:
+    scopes: Any = {"b", "a"}
     pool = TokenPool(lambda key: lambda: "-".join(key.scopes))
-    assert pool.handler(PoolKey("alice", {"b", "a"})).get_valid_token() == "a-b"  # type: ignore[arg-type]
+    assert pool.handler(PoolKey("alice", scopes)).get_valid_token() == "a-b"
 
 
 @pytest.mark.parametrize("limit", ["max_entries", "fetches_at_once", "max_queued"])
@@ -117,8 +111,8 @@ def test_a_limit_below_zero_is_an_error_that_names_it(limit: str) -> None:
 
 
 @pytest.mark.parametrize("made", [None, "t0ken", 1])
-def test_a_function_that_returns_no_hook_is_told_so(made: object) -> None:
-    pool = TokenPool(lambda _: made)  # type: ignore[arg-type, return-value]
+def test_a_function_that_returns_no_hook_is_told_so(made: Any) -> None:
+    pool = TokenPool(lambda _: made)
     with pytest.raises(AuthenticationError, match=f"not {type(made).__name__}"):
         pool.handler("alice")
 
