@@ -206,7 +206,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"base_url": "ftp://a"}, OriginError, "only http and https"),
     ({"base_url": "https://a/?b=c"}, ValueError, "neither a query nor a fragment"),
     ({"verify": False}, ValueError, "name the file with your certificate authority"),
-    ({"verify": "/nowhere/ca.pem"}, ValueError, "CA file /nowhere/ca.pem does not exist"),
+    ({"verify": "/nowhere/ca.pem"}, ValueError, "CA file /nowhere/ca.pem cannot be read"),
     ({"timeuot": 1}, TypeError, "timeuot"),
 ]
 
