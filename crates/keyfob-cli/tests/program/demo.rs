@@ -30,7 +30,11 @@ fn a_short_demo_keeps_every_promise_and_reports_it() {
 #[test]
 fn the_lines_of_the_seconds_add_up_to_the_table() {
     let done = Keyfob::new(["demo", "--seconds", "4", "--workers", "4"]).run();
-    let lines: Vec<&str> = done.stderr.lines().skip(2).collect();
+    // On a busy machine a promise about delays may not be kept, which has a line of its own. Here only the sums matter.
+    let samples = done.stderr.lines().skip(2);
+    let lines: Vec<&str> = samples
+        .filter(|line| !line.starts_with("keyfob: not kept"))
+        .collect();
     assert_eq!(lines.len(), 8, "{done:?}");
     for (side, name) in ["plain", "keyfob"].into_iter().enumerate() {
         let of_side = lines.iter().skip(side).step_by(2);

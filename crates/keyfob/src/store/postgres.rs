@@ -35,7 +35,8 @@ use crate::store::store::{
 ///
 /// A store uses one connection for each tokio runtime, opens it with the first statement, and again after it broke. It needs
 /// a tokio runtime; a cache that is used without one starts its own. It does not create its table: run what
-/// [`sql`](Self::sql) returns once, or call [`create_table`](Self::create_table). `docs/how-to/many-machines.md` says how to configure the server.
+/// [`sql`](Self::sql) returns once, or call [`create_table`](Self::create_table). `docs/how-to/many-machines.md` says how to
+/// configure the server.
 ///
 /// ```no_run
 /// use keyfob::{EnvToken, TokenCache};

@@ -91,7 +91,7 @@ impl Row for PostgresRow {
         let Some(found) = self.run(&self.database.table.read, &[]).await? else {
             return Ok(None);
         };
-        // Another program may have changed the row. What is sealed says whether the entry is good.
+        // Another program may have changed the row. The seal shows whether the entry is good.
         let revision: Option<String> = cell(&found, 0)?;
         let age: Option<i64> = cell(&found, 2)?;
         Ok(Some(SealedEntry {

@@ -174,7 +174,7 @@ impl RedisRow {
     }
 }
 
-// Another program may have changed the hash. What is sealed says whether the entry is good; an age of -1 is unknown.
+// Another program may have changed the hash. The seal shows whether the entry is good. An age of -1 is unknown.
 const LOAD: &str = "
 local found = redis.call('HMGET', KEYS[1], 'revision', 'sealed', 'saved')
 if not found[2] then return false end
