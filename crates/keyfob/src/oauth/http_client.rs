@@ -173,7 +173,7 @@ pub(crate) struct HttpClient {
     direct: Option<reqwest::Client>,
     /// A client that presents a certificate.
     certified: Option<CertifiedClient<reqwest::Client>>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// What an [`HttpClient`] is made of.

@@ -1,10 +1,13 @@
 //! Fetches the metadata of a server, and says why they cannot be used.
 
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::{Either, ready, select};
 use http::header::{AGE, CACHE_CONTROL, EXPIRES, LOCATION};
 use http::{HeaderMap, StatusCode};
 
+use crate::clock::clock::within;
 use crate::error::error::Error;
 use crate::oauth::endpoint::Endpoint;
 use crate::oauth::http_client::{HttpClient, ServerResponse};
@@ -36,23 +39,29 @@ enum Fault {
 impl FetchedMetadata {
     /// Fetches the metadata of an issuer: from the URL of RFC 8414 §3, or else from that of OpenID Connect Discovery.
     ///
-    /// A server that knows only one of the URLs may send anything from the other, even another issuer's document.
+    /// A server that knows only one of the URLs may send anything from the other, even another issuer's document, or nothing.
+    /// So the second URL is asked for after a failure, or if there is no response for a while.
     pub(crate) async fn of_issuer(
         http: &HttpClient,
         issuer: &str,
         rules: &EndpointRules,
     ) -> Result<Self, Error> {
         let [oauth, openid] = well_known_urls(issuer, &rules.plain_http)?;
-        let first = match fetch(http, &oauth, Some(issuer), rules).await {
+        let mut first = pin!(fetch(http, &oauth, Some(issuer), rules));
+        let first = match within(&*http.clock, HEAD_START, first.as_mut()).await {
+            Some(result) => Either::Left(ready(result)),
+            None => Either::Right(first),
+        };
+        let second = pin!(fetch(http, &openid, Some(issuer), rules));
+        let (result, other) = select(first, second).await.factor_first();
+        let one = match result {
             Ok(found) => return Ok(found),
-            // The same server would keep callers waiting for as long again.
-            Err((_, error)) if error.is_timeout() => return Err(error),
             Err(fault) => fault,
         };
-        let (fault, error) = match fetch(http, &openid, Some(issuer), rules).await {
+        let (fault, error) = match other.await {
             Ok(found) => return Ok(found),
-            Err(second) if second.0 >= first.0 => second,
-            Err(_) => first,
+            Err(other) if other.0 >= one.0 => other,
+            Err(_) => one,
         };
         // The URL of a document, which people take for the issuer.
         match fault <= Fault::Unusable && issuer.contains("/.well-known/") {
@@ -170,6 +179,9 @@ fn directives(headers: &HeaderMap) -> impl Iterator<Item = String> {
 fn has_directive(headers: &HeaderMap, name: &str) -> bool {
     directives(headers).any(|directive| directive == name)
 }
+
+/// How long the URL of RFC 8414 is waited for before that of OpenID is asked for too.
+const HEAD_START: Duration = Duration::from_secs(5);
 
 pub(crate) const DEFAULT_LIFETIME: Duration = Duration::from_secs(60 * 60);
 

@@ -2,7 +2,7 @@
 
 use keyfob::oauth::{Client, ClientCredentials, DeviceCode};
 use keyfob::{ErrorKind, TokenCache};
-use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server, TokenEndpoint, json};
+use keyfob_testkit::{Expect, Gate, ManualClock, ScriptedResponse, Server, TokenEndpoint, json};
 
 use crate::fixtures::{SECOND, token_of};
 
@@ -66,6 +66,57 @@ async fn anything_but_the_issuers_document_leads_to_the_next_path() {
         );
         server.verify();
     }
+}
+
+#[tokio::test]
+async fn a_path_that_stays_silent_leads_to_the_next_one() {
+    let endpoint = TokenEndpoint::start();
+    let document = |issuer: &str| {
+        ScriptedResponse::json(json!({"issuer": issuer, "token_endpoint": endpoint.url()}))
+    };
+    let gate = Gate::new();
+    // The second row: a slow server that knows only the first path, which is waited for.
+    for silent in [true, false] {
+        let server = Server::start();
+        let issuer = server.url_for("/tenant");
+        let (oauth, openid) = match silent {
+            true => (ScriptedResponse::hang(), document(&issuer)),
+            false => (document(&issuer).when(&gate), ScriptedResponse::status(404)),
+        };
+        server.expect(Expect::get(OAUTH).respond(oauth));
+        server.expect(Expect::get(OPENID).respond(openid));
+        let clock = ManualClock::default();
+        let client = Client::builder("desktop")
+            .issuer(&issuer)
+            .clock(clock.clone())
+            // The silent path cannot end by itself.
+            .timeout(SECOND * 3600);
+        let source = ClientCredentials::new(client.build().unwrap());
+        let token = tokio::spawn(token_of(source));
+        clock.until_sleeping_for(SECOND * 5).await;
+        server.until_calls(1).await;
+        assert_eq!(server.calls(), 1);
+        clock.advance(SECOND * 5);
+        if !silent {
+            server.until_calls(2).await;
+            gate.open();
+        }
+        let token = token.await.unwrap().unwrap();
+        assert_eq!(token.expose().get(..6), Some("token-"));
+        server.verify();
+    }
+}
+
+#[tokio::test]
+async fn paths_that_both_stay_silent_are_a_timeout() {
+    let server = Server::start();
+    server.expect(Expect::get(OAUTH).respond(ScriptedResponse::hang()));
+    server.expect(Expect::get(OPENID).respond(ScriptedResponse::hang()));
+    let client = Client::builder("desktop").issuer(server.url_for("/tenant"));
+    let client = client.timeout(SECOND / 5).build().unwrap();
+    let error = token_of(ClientCredentials::new(client)).await.unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    server.verify();
 }
 
 #[tokio::test]
