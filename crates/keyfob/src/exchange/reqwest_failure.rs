@@ -160,6 +160,22 @@ pub(crate) fn classify(error: &reqwest::Error) -> Failure {
     }
 }
 
+/// Whether the server has said in HTTP/2 that it did not process the request, as one does that stops (RFC 9113 §8.7).
+#[cfg(feature = "http2")]
+pub(crate) fn is_unprocessed(error: &reqwest::Error) -> bool {
+    let mut faults = causes(error).filter_map(|cause| cause.downcast_ref::<h2::Error>());
+    faults.any(|fault| {
+        let is_refused = fault.is_reset() && fault.reason() == Some(h2::Reason::REFUSED_STREAM);
+        // Only streams that it will not process get the error of its `GOAWAY`.
+        fault.is_remote() && (is_refused || fault.is_go_away())
+    })
+}
+
+#[cfg(not(feature = "http2"))]
+pub(crate) fn is_unprocessed(_: &reqwest::Error) -> bool {
+    false
+}
+
 /// Where the request failed; `None` for a timeout, or a response that is none of HTTP.
 fn failed_step(error: &reqwest::Error) -> Option<FailedStep> {
     if error.is_timeout() || is_hyper(error, hyper::Error::is_parse) {

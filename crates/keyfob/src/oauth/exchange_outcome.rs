@@ -34,7 +34,9 @@ impl ExchangeOutcome {
     ) -> Self {
         let response = match response {
             Ok(response) => response,
-            Err(NoResponse { error, was_sent }) => {
+            Err(NoResponse {
+                error, was_sent, ..
+            }) => {
                 return match was_sent {
                     true => Self::Unknown(error),
                     false => Self::TryLater(error),

@@ -19,11 +19,11 @@ use crate::clock::clock::Clock;
 use crate::error::error::Error;
 use crate::exchange::outcome::{DEFAULT_TIMEOUT, Failure};
 use crate::exchange::reqwest_failure::proxy::ProxiesFrom;
-use crate::exchange::reqwest_failure::{Fault, tls};
+use crate::exchange::reqwest_failure::{Fault, is_unprocessed, tls};
 use crate::exchange::retry_after::RetryAfter;
 use crate::oauth::content_coding::{DecodedBody, decode};
 use crate::oauth::endpoint::{Endpoint, not_json};
-use crate::oauth::response_body::{Body, is_whole_token_response, may_be_form, read_body, text};
+use crate::oauth::response_body::{Body, is_whole_response, may_be_form, read_body, text};
 use crate::oauth::sent_request::{SentBody, SentFlag, SentRequest};
 use crate::origin::ca_file::{Trust, client_not_made};
 use crate::origin::certified_client::{Certificate, CertifiedClient};
@@ -95,8 +95,9 @@ impl ServerResponse {
 
     /// Whether it is a page of HTML.
     pub(crate) fn is_page(&self) -> bool {
-        let kind = self.headers.get(CONTENT_TYPE);
-        kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+        let kind = self.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let kind = kind.unwrap_or_default().to_ascii_lowercase();
+        kind.starts_with(b"text/html") || kind.starts_with(b"application/xhtml")
     }
 
     /// Reads the body: as JSON, or as a form.
@@ -150,13 +151,18 @@ pub(crate) struct NoResponse {
     pub(crate) error: Error,
     /// Whether a part of the request was sent, so that the server may have processed it.
     pub(crate) was_sent: bool,
+    /// Whether the server has said that it did not process the request.
+    was_given_back: bool,
 }
 
 impl From<Error> for NoResponse {
     /// An error before the request is sent.
     fn from(error: Error) -> Self {
-        let was_sent = false;
-        Self { error, was_sent }
+        Self {
+            error,
+            was_sent: false,
+            was_given_back: false,
+        }
     }
 }
 
@@ -275,12 +281,19 @@ impl HttpClient {
             form: body.clone(),
             authorization: headers.get(AUTHORIZATION).cloned(),
         };
-        let (body, sent) = SentBody::new(body);
-        let mut request = self.request(method, endpoint, headers);
-        if has_body {
-            request = request.body(reqwest::Body::wrap(body));
-        }
-        let response = self.receive(endpoint, request, &sent).await?;
+        let send = async || {
+            let (body, sent) = SentBody::new(body.clone());
+            let mut request = self.request(method.clone(), endpoint, headers.clone());
+            if has_body {
+                request = request.body(reqwest::Body::wrap(body));
+            }
+            self.receive(endpoint, request, &sent).await
+        };
+        let response = match send().await {
+            // A server that stops gives a new connection to the one that takes over.
+            Err(fault) if fault.was_given_back => send().await?,
+            result => result?,
+        };
         Ok(ServerResponse {
             request: content,
             ..response
@@ -332,6 +345,13 @@ impl HttpClient {
         match request.send().await {
             Ok(response) => Ok(response),
             Err(cause) => {
+                if is_unprocessed(&cause) {
+                    let fault = no_response(endpoint, Fault::Client(cause), false);
+                    return Err(NoResponse {
+                        was_given_back: true,
+                        ..fault
+                    });
+                }
                 let fault = Fault::of_client(cause, proxies).await;
                 match sent.is_set() && !self.is_without_accepted_certificate(&fault) {
                     true => Err(no_response(endpoint, fault.after_handshake(), true)),
@@ -378,7 +398,7 @@ impl HttpClient {
         let is_delimited = match end {
             Ok(()) => is_delimited(&response),
             // Some servers declare a wrong length, leave out the last chunk, or close without the `close_notify` of TLS.
-            Err(_) if is_whole_token_response(&body) => false,
+            Err(_) if is_whole_response(&body) => false,
             Err(fault) => return Err(no_response(endpoint, fault, sent.is_set())),
         };
         Ok(ServerResponse {
@@ -431,8 +451,10 @@ fn no_response(endpoint: &Endpoint, fault: Fault, was_sent: bool) -> NoResponse 
     if let Fault::Client(cause) = &fault {
         // The resolver refused the addresses of the host.
         if let Some(error) = Error::find(cause) {
-            let error = error.clone();
-            return NoResponse { error, was_sent };
+            return NoResponse {
+                was_sent,
+                ..error.clone().into()
+            };
         }
     }
     let what = match (fault.failure(), was_sent) {
@@ -443,15 +465,22 @@ fn no_response(endpoint: &Endpoint, fault: Fault, was_sent: bool) -> NoResponse 
         (_, false) => "cannot be reached",
     };
     let cause = fault.report(&endpoint.origin.to_string());
-    let error = Error::unavailable(format!("{endpoint} {what}")).caused_by(cause);
-    NoResponse { error, was_sent }
+    NoResponse {
+        was_sent,
+        ..Error::unavailable(format!("{endpoint} {what}"))
+            .caused_by(cause)
+            .into()
+    }
 }
 
 fn too_long(endpoint: &Endpoint, was_sent: bool) -> NoResponse {
     let error = Error::malformed(format!(
         "{endpoint} sent a response of more than {MAX_RESPONSE_BYTES} bytes, which cannot be right"
     ));
-    NoResponse { error, was_sent }
+    NoResponse {
+        was_sent,
+        ..error.into()
+    }
 }
 
 /// Servers tolerate a smaller difference of clocks. The header `Date` has whole seconds, and may come from a cache.

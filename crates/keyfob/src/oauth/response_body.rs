@@ -33,11 +33,11 @@ pub(crate) fn read_body(body: &[u8]) -> Body {
     }
 }
 
-/// Whether a body is a whole JSON object with a token. Then nothing that is still to come changes what it says.
-pub(crate) fn is_whole_token_response(body: &[u8]) -> bool {
+/// Whether a body is a whole JSON object with a token or an error. Then nothing that is still to come changes what it says.
+pub(crate) fn is_whole_response(body: &[u8]) -> bool {
     match read_body(body) {
         Body::Members(object) if !may_be_form(body) => {
-            ["access_token", "id_token", "refresh_token"]
+            ["access_token", "id_token", "refresh_token", "error"]
                 .iter()
                 .any(|name| object.has(name))
         }
@@ -120,13 +120,15 @@ mod tests {
             (b"{\"id_token\":\"a\",\"error\":null}<!--", true),
             (b"{\"access_token\":\"a\"", false),
             (b"{\"access_token\":null}", false),
-            (b"{\"error\":\"a\"}", false),
+            (b"{\"error\":\"a\"}", true),
+            (b"{\"error\":\"a\"", false),
+            (b"{\"message\":\"a\"}", false),
             (b"access_token=a", false),
             (b"<html>", false),
             (b"", false),
         ] {
             let text = String::from_utf8_lossy(body);
-            assert_eq!(is_whole_token_response(body), expected, "{text}");
+            assert_eq!(is_whole_response(body), expected, "{text}");
         }
     }
 }

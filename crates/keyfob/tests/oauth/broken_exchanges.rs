@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use keyfob::oauth::{Client, RefreshToken};
 use keyfob::source::Persisted;
-use keyfob::store::{Entry, MemoryStore, StoreKey, TokenStore};
+use keyfob::store::{MemoryStore, TokenStore};
 use keyfob::{Error, ErrorKind, Token, TokenCache, reqwest};
-use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server, json};
+use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -15,6 +15,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::fixtures::SECOND;
+use crate::refresh_runs::{Runs, key};
 
 /// Each place at which the response to a request that was sent can break off.
 pub(crate) fn lost_responses() -> Vec<(&'static str, ScriptedResponse)> {
@@ -218,62 +219,6 @@ fn known_responses() -> Vec<(&'static str, ScriptedResponse, ErrorKind)> {
             ErrorKind::Unavailable,
         ),
     ]
-}
-
-/// Runs of a program that share a store: each has its own source and cache.
-pub(crate) struct Runs {
-    pub(crate) server: Server,
-    store: MemoryStore,
-    clock: ManualClock,
-    grace: Duration,
-}
-
-impl Runs {
-    pub(crate) fn new() -> Self {
-        Self {
-            server: Server::start(),
-            store: MemoryStore::default(),
-            clock: ManualClock::default(),
-            grace: Persisted::ISSUER_GRACE,
-        }
-    }
-
-    /// What the server sends, and to which refresh token.
-    pub(crate) fn responds(&self, refresh_token: &str, response: ScriptedResponse) {
-        let expect = Expect::post("/token").form("refresh_token", refresh_token);
-        self.server.expect(expect.respond(response));
-    }
-
-    pub(crate) async fn run(&self) -> Result<Token, Error> {
-        let client = Client::builder("desktop")
-            .token_endpoint(self.server.url_for("/token"))
-            .timeout(Duration::from_millis(700))
-            .build()
-            .unwrap();
-        let source = RefreshToken::new(client, "first").unwrap();
-        let source = Persisted::new(source, self.store.clone(), key()).issuer_grace(self.grace);
-        let tokens = TokenCache::builder(source).clock(self.clock.clone());
-        tokens.build().unwrap().get_valid_token().await
-    }
-
-    pub(crate) async fn entry(&self) -> Entry {
-        self.store.load(&key()).await.unwrap().unwrap().entry
-    }
-
-    /// What a person does who is told to sign in again.
-    async fn sign_in(&self) {
-        let now = self.clock.wall();
-        let token = Token::new("signed-in")
-            .unwrap()
-            .with_refresh_token("new")
-            .unwrap();
-        let entry = Entry::new(token.obtained_at(now).expires_at(now), now);
-        self.store.replace(&key(), &entry, SECOND).await.unwrap();
-    }
-}
-
-fn key() -> StoreKey {
-    StoreKey::builder("https://issuer.example.com").build()
 }
 
 fn token(text: &str) -> ScriptedResponse {

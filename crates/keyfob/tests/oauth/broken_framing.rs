@@ -1,10 +1,11 @@
 //! T9: token responses that arrive whole although their framing is broken, and those of which nothing says that they are whole.
 
+use keyfob::ErrorKind;
 use keyfob_testkit::{Expect, ScriptedResponse, Server};
 
-use crate::broken_exchanges::Runs;
 use crate::error_texts::error_texts;
 use crate::fixtures::SECOND;
+use crate::refresh_runs::Runs;
 
 const JSON: &str = "{\"access_token\":\"second\",\"token_type\":\"Bearer\",\"expires_in\":3600,\"refresh_token\":\"next\"}";
 
@@ -136,5 +137,30 @@ async fn a_response_that_breaks_off_is_told_as_a_lost_connection() {
         let error = crate::fixtures::token_of(source).await.unwrap_err();
         let texts = error_texts(&error);
         assert!(texts.contains(words), "{texts}");
+    }
+}
+
+#[tokio::test]
+async fn t9_a_whole_json_error_counts_although_its_framing_is_broken() {
+    for (status, code, kind) in [
+        (400, "invalid_grant", ErrorKind::Refused),
+        (503, "temporarily_unavailable", ErrorKind::Unavailable),
+    ] {
+        for framing in [
+            "content-length: 900\r\n\r\nJSON",
+            "transfer-encoding: chunked\r\n\r\nfff\r\nJSON",
+            "transfer-encoding: identity\r\n\r\nJSON",
+        ] {
+            let body = format!("{{\"error\":\"{code}\"}}");
+            let framing = framing.replace("JSON", &body);
+            let runs = Runs::new();
+            let response = format!("HTTP/1.1 {status} No\r\n{framing}");
+            runs.responds("first", ScriptedResponse::raw(response));
+            let error = runs.run().await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{framing}: {error}");
+            assert!(error.to_string().contains(code), "{framing}: {error}");
+            assert!(!error.is_outcome_unknown(), "{framing}: {error}");
+            assert!(runs.entry().await.pending_exchange().is_none(), "{framing}");
+        }
     }
 }
