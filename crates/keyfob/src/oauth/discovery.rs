@@ -103,7 +103,10 @@ impl Discovery {
                 Ok(metadata)
             }
             // Endpoints rarely move: old metadata serves callers better than an error while the server is unreachable.
-            (Err(error), Some(old)) if error.kind() == ErrorKind::Unavailable => {
+            // The same if another document is there for a while, such as a page about maintenance.
+            (Err(error), Some(old))
+                if !matches!(error.kind(), ErrorKind::Input | ErrorKind::Origin) =>
+            {
                 // The end of the old lifetime stays, so that the next call tries again.
                 tracing::debug!(target: "keyfob", %error, "cannot fetch the authorization server's metadata; using the old");
                 Ok(Arc::clone(&old.metadata))

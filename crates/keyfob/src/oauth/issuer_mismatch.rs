@@ -8,7 +8,8 @@ use crate::oauth::endpoint::Endpoint;
 /// The error for a document that names another issuer than the configured one, or none (RFC 8414 §3.3).
 pub(crate) fn other_issuer(url: &Endpoint, found: Option<&str>, configured: &str) -> Error {
     let Some(found) = found else {
-        return Error::refused(format!(
+        // Perhaps the page of a server that is being maintained.
+        return Error::unavailable(format!(
             "{url} names no issuer, so it is not known whose endpoints it lists; give the token endpoint to the client"
         ));
     };
@@ -55,7 +56,8 @@ fn fix(found: &str, configured: &str) -> String {
     }
     if theirs.origin() == ours.origin() {
         return format!(
-            "the server has several tenants or issuers: configure `{found}` if that is yours"
+            "the server has several tenants or issuers: configure `{found}` if that is yours, or give `token_endpoint` in place \
+             of `issuer`"
         );
     }
     EXACTLY.to_owned()
@@ -79,7 +81,7 @@ fn is_shown(issuer: &str) -> bool {
             .all(|byte| byte.is_ascii_graphic() && !b"?#@`".contains(&byte))
 }
 
-const EXACTLY: &str = "give the issuer exactly as the server writes it";
+const EXACTLY: &str = "give the issuer exactly as the server writes it, or give `token_endpoint` in place of `issuer`";
 
 const MAX_SHOWN: usize = 200;
 

@@ -371,6 +371,43 @@ async fn metadata_are_used_for_their_lifetime_and_during_an_outage() {
 }
 
 #[tokio::test]
+async fn t2_metadata_stay_in_use_while_another_document_is_in_their_place() {
+    for wrong in [
+        ScriptedResponse::json(json!({"status": "maintenance"})),
+        ScriptedResponse::json(json!({"issuer": "https://other.example"})),
+        ScriptedResponse::text("<html>back soon</html>"),
+        ScriptedResponse::redirect(302, "/maintenance"),
+    ] {
+        let text = format!("{wrong:?}");
+        let endpoint = TokenEndpoint::start();
+        let server = Server::start();
+        let issuer = server.url_for("/tenant");
+        let document = json!({"issuer": issuer, "token_endpoint": endpoint.url()});
+        let expect = Expect::get(OAUTH).respond(ScriptedResponse::json(document));
+        server.expect(expect.always(wrong.clone()));
+        server.expect(Expect::get(OPENID).always(wrong));
+        let clock = ManualClock::default();
+        let client = Client::builder("desktop").issuer(&issuer);
+        let client = client.clock(clock.clone()).build().unwrap();
+        let tokens = TokenCache::new(ClientCredentials::new(client));
+        tokens.renew().await.unwrap();
+        clock.advance(Client::METADATA_LIFETIME);
+        tokens.renew().await.expect(&text);
+        assert_eq!(server.calls(), 3, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn t2_a_document_without_an_issuer_is_no_refusal() {
+    let server = Server::start();
+    let issuer = server.url_for("/tenant");
+    let document = ScriptedResponse::json(json!({"status": "maintenance"}));
+    server.expect(Expect::any().always(document));
+    let error = token_of(source(&issuer)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+}
+
+#[tokio::test]
 async fn t2_missing_metadata_are_requested_again() {
     let server = Server::start();
     let issuer = server.url_for("/tenant");
