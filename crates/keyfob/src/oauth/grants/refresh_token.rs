@@ -80,7 +80,7 @@ impl RefreshToken {
         let used = rotation.choose(previous);
         let granted = previous.and_then(Token::scope);
         let form = Form::token_request("refresh_token").with("refresh_token", used.expose());
-        let response = self.options_within(granted).request_token(form).await;
+        let response = self.options_for(granted).request_token(form).await;
         let token = response.inspect_err(|error| {
             // The rest of the response cannot be used, and the server has replaced the refresh token all the same.
             if let Some(newest) = NewRefreshToken::in_error(error) {
@@ -96,16 +96,22 @@ impl RefreshToken {
         Ok(token)
     }
 
-    /// The options, without the scopes that the server did not grant.
+    /// The options, with what was granted in place of the scopes if the server did not grant one of them.
     ///
-    /// RFC 6749 §6: the scope "MUST NOT include any scope not originally granted", and the server refuses the request.
-    fn options_within(&self, granted: Option<&str>) -> GrantOptions {
+    /// RFC 6749 §6: the scope "MUST NOT include any scope not originally granted", and the server refuses the request. Some
+    /// servers grant a scope under another name, so those that are missing are not left out one by one.
+    fn options_for(&self, granted: Option<&str>) -> GrantOptions {
         let mut options = self.options.clone();
         if let Some(granted) = granted {
             let granted: Vec<_> = granted.split(' ').collect();
-            options
-                .scopes
-                .retain(|scope| granted.contains(&scope.as_str()));
+            // It asks for the next refresh token, and no server names it among what the access token may do.
+            let is_granted = |scope: &String| scope == OFFLINE || granted.contains(&scope.as_str());
+            if !options.scopes.iter().all(is_granted) {
+                let has_offline = options.scopes.iter().any(|scope| scope == OFFLINE);
+                let offline = has_offline.then_some(OFFLINE);
+                let named = granted.iter().copied().filter(|scope| *scope != OFFLINE);
+                options.scopes = named.chain(offline).map(str::to_owned).collect();
+            }
         }
         options
     }
@@ -147,6 +153,9 @@ impl TokenSource for RefreshToken {
         true
     }
 }
+
+/// OpenID Connect Core §11.
+const OFFLINE: &str = "offline_access";
 
 /// How many replaced refresh tokens are remembered: more than there are caches that share a source.
 const MAX_REPLACED: usize = 64;
