@@ -81,8 +81,8 @@ impl LockedState {
     pub(super) fn start_cool_down(&mut self, error: &Error, now: Duration) -> Option<Duration> {
         let in_a_row = self.failure.as_ref().map_or(0, |failure| failure.in_a_row) + 1;
         let pause = match error.kind() {
-            // A source that remembers its refusal is asked again: it notices a changed credential, without a call.
-            ErrorKind::Refused if !error.is_remembered_by_source() => None,
+            // A source that remembers its refusal notices a changed credential, without a call. Other refusals may pass.
+            ErrorKind::Refused if !error.is_asked_again_later() => None,
             _ => Some(match error.pause() {
                 Some(retry_after) => retry_after.min(LONGEST_ISSUER_PAUSE),
                 None => COOL_DOWN.half_jitter(in_a_row, fastrand::f64()),

@@ -38,8 +38,9 @@ struct Details {
     source: Option<Arc<dyn StdError + Send + Sync>>,
     retry_after: Option<Duration>,
     processed: Processed,
-    is_remembered_by_source: bool,
+    is_asked_again_later: bool,
     refuses_credential: bool,
+    refuses_client: bool,
     failed_step: Option<FailedStep>,
 }
 
@@ -84,8 +85,9 @@ impl Error {
             source: None,
             retry_after: None,
             processed: Processed::Unspecified,
-            is_remembered_by_source: false,
+            is_asked_again_later: false,
             refuses_credential: false,
+            refuses_client: false,
             failed_step: None,
         }))
     }
@@ -159,9 +161,9 @@ impl Error {
         self
     }
 
-    /// Whether the source remembers this refusal itself, so that asking it again makes no call to the issuer.
-    pub(crate) fn is_remembered_by_source(&self) -> bool {
-        self.0.is_remembered_by_source
+    /// Whether the source is asked again after a cool-down, although it has refused.
+    pub(crate) fn is_asked_again_later(&self) -> bool {
+        self.0.is_asked_again_later
     }
 
     /// Returns what happened.
@@ -210,9 +212,10 @@ impl Error {
         self.is_outcome_unknown() || (is_unspecified && self.kind() == ErrorKind::Malformed)
     }
 
-    /// Marks that the source remembers this refusal itself, so that the cache may ask it again.
-    pub(crate) fn remembered_by_source(mut self) -> Self {
-        Arc::make_mut(&mut self.0).is_remembered_by_source = true;
+    /// Marks a refusal after which the source is asked again: it remembers the refusal itself and makes no call, or the refusal
+    /// may pass.
+    pub(crate) fn asked_again_later(mut self) -> Self {
+        Arc::make_mut(&mut self.0).is_asked_again_later = true;
         self
     }
 
@@ -234,6 +237,25 @@ impl Error {
     pub(crate) fn refuses_credential(mut self) -> Self {
         Arc::make_mut(&mut self.0).refuses_credential = true;
         self
+    }
+
+    /// Marks that the server does not accept the client, whatever it asks for.
+    pub(crate) fn refuses_client(mut self) -> Self {
+        Arc::make_mut(&mut self.0).refuses_client = true;
+        self
+    }
+
+    /// Whether the server does not accept the client, whatever it asks for.
+    pub(crate) fn is_about_client(&self) -> bool {
+        self.0.refuses_client
+    }
+
+    /// An error with these words that means the same, and has this one as its cause.
+    pub(crate) fn explained(self, message: impl Into<Cow<'static, str>>) -> Self {
+        let mut details = (*self.0).clone();
+        details.message = message.into();
+        details.source = Some(Arc::new(self));
+        Self(Arc::new(details))
     }
 
     /// Marks the step at which the request failed.
@@ -264,8 +286,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn failed_step(&self) -> Option<FailedStep> {
-        let mut own = causes(self).filter_map(|cause| cause.downcast_ref::<Self>());
-        own.find_map(|error| error.0.failed_step)
+        own_errors(self).find_map(|error| error.0.failed_step)
     }
 
     /// Whether the server refused the credential itself.
@@ -328,6 +349,15 @@ pub(crate) fn causes<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     iter::successors(Some(error), |error| cause(*error))
+}
+
+/// The texts of an error and of those of its causes that are keyfob's.
+pub(crate) fn own_texts(error: &Error) -> Vec<String> {
+    own_errors(error).map(ToString::to_string).collect()
+}
+
+fn own_errors(error: &Error) -> impl Iterator<Item = &Error> {
+    causes(error).filter_map(|cause| cause.downcast_ref())
 }
 
 fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {

@@ -129,7 +129,7 @@ impl Client {
         let source = self.0.authentication.assertion_source();
         let is_of_assertion = source.is_some_and(InnerSources::are_refused);
         match is_of_assertion && error.kind() == ErrorKind::Refused {
-            true => error.remembered_by_source(),
+            true => error.asked_again_later(),
             false => error,
         }
     }

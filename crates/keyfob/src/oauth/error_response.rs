@@ -19,18 +19,25 @@ pub(crate) struct ErrorCode {
     text: Option<String>,
     /// The number that Microsoft Entra adds, which says more than the code.
     number: Option<i128>,
+    /// Whether another part of the response says that the same request may succeed later.
+    may_pass: bool,
 }
 
 impl ErrorCode {
     /// Reads the code from the members of a response.
     pub(crate) fn read(object: &Object, response: &ServerResponse) -> Option<Self> {
+        let mut may_pass = object
+            .text("error_description")
+            .is_some_and(|text| text.contains(ALREADY_PROCESSING));
         let text = match object.get("error").or_else(|| object.get("ErrorCode"))? {
             Json::Text(text) => text.as_str(),
             // Some APIs have one form of error for all of their endpoints.
-            Json::Object(inner) => ["code", "status", "type"]
-                .iter()
-                .find_map(|name| inner.text(name))
-                .unwrap_or("unknown"),
+            Json::Object(inner) => {
+                may_pass |= matches!(inner.get("is_transient"), Some(Json::Bool(true)));
+                let names = ["code", "status", "type"];
+                let found = names.iter().find_map(|name| inner.text(name));
+                found.unwrap_or("unknown")
+            }
             Json::Bool(true) => "unknown",
             _ => return None,
         };
@@ -42,7 +49,9 @@ impl ErrorCode {
             && let Some(Json::Integer(number)) = numbers.first()
         {
             code.number = Some(*number);
+            may_pass |= TRY_LATER_NUMBERS.contains(number);
         }
+        code.may_pass = may_pass;
         Some(code)
     }
 
@@ -55,11 +64,53 @@ impl ErrorCode {
             code,
             text: is_shown.then(|| text.to_owned()),
             number: None,
+            may_pass: false,
         }
     }
 
     pub(crate) fn is_registered(&self) -> bool {
         !matches!(self.code, OAuthErrorCode::Other(_))
+    }
+
+    /// Whether the same request would fail for ever. Of other codes, it is not known what they mean.
+    fn is_definite(&self) -> bool {
+        match &self.code {
+            _ if self.says_try_later() => false,
+            // Also a limit, or a policy about times and places.
+            OAuthErrorCode::AccessDenied => false,
+            OAuthErrorCode::Other(code) => DEFINITE.contains(&code.as_str()),
+            _ => true,
+        }
+    }
+
+    /// Whether the refresh token, the assertion, the code or the client is refused.
+    fn is_about_credential(&self) -> bool {
+        self.code == OAuthErrorCode::InvalidGrant || self.is_about_client()
+    }
+
+    fn is_about_client(&self) -> bool {
+        matches!(
+            self.code,
+            OAuthErrorCode::InvalidClient | OAuthErrorCode::UnauthorizedClient
+        ) || self.code.as_str() == "incorrect_client_credentials"
+    }
+
+    /// Whether the same request may succeed later.
+    fn says_try_later(&self) -> bool {
+        let is_code = matches!(
+            self.code,
+            OAuthErrorCode::TemporarilyUnavailable
+                | OAuthErrorCode::ServerError
+                | OAuthErrorCode::SlowDown
+                | OAuthErrorCode::AuthorizationPending
+                | OAuthErrorCode::UseDPoPNonce
+        );
+        let letters = || {
+            let code = self.code.as_str().chars();
+            let letters = code.filter(char::is_ascii_alphabetic);
+            letters.collect::<String>().to_ascii_lowercase()
+        };
+        is_code || self.may_pass || TRY_LATER.contains(&letters().as_str())
     }
 }
 
@@ -123,7 +174,8 @@ pub(crate) fn error_of(
         ));
     }
     if code.is_none()
-        && let Some(error) = of_intermediary(endpoint, response)
+        && let Some(error) =
+            of_intermediary(endpoint, response).or_else(|| of_text(endpoint, response))
     {
         return error;
     }
@@ -139,10 +191,20 @@ pub(crate) fn error_of(
         ),
         (Some(code), false) => format!("{endpoint} refused with {code} ({status}){advice}"),
     };
-    let error = response.add_pause(match is_permanent(response.status, code) {
-        true => Error::refused(message),
-        false => Error::unavailable(message),
-    });
+    let is_definite = code.is_some_and(ErrorCode::is_definite);
+    let pauses = response.add_pause(Error::unavailable(message.clone()));
+    let says_when = pauses.pause().is_some() && !code.is_some_and(ErrorCode::is_about_credential);
+    let mut error = match is_refusal(response.status, code) && !says_when {
+        true => response.add_pause(Error::refused(message)),
+        // A server that says when to come back does not mean "never".
+        false => pauses,
+    };
+    if !is_definite {
+        error = error.asked_again_later();
+    }
+    if code.is_some_and(ErrorCode::is_about_client) {
+        error = error.refuses_client();
+    }
     match refuses_credential(response.status, code) {
         true => error.refuses_credential(),
         false => error,
@@ -172,6 +234,20 @@ pub(crate) fn of_intermediary(endpoint: &Endpoint, response: &ServerResponse) ->
     Some(response.add_pause(Error::unavailable(format!(
         "a proxy or a gateway before {endpoint} refused the request ({status}); {advice}"
     ))))
+}
+
+/// The error of a page or a text of a firewall or a gateway, which is no error response (RFC 6749 §5.2).
+fn of_text(endpoint: &Endpoint, response: &ServerResponse) -> Option<Error> {
+    let status = response.status;
+    let is_text = matches!(status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN)
+        && matches!(response.read(), Body::Unreadable);
+    is_text.then(|| {
+        response.add_pause(Error::unavailable(format!(
+            "{endpoint}, or a proxy or a gateway before it, refused the request ({}) with a text that is none of OAuth; \
+             ask where it is run to allow this server, and check the URL",
+            status.as_u16()
+        )))
+    })
 }
 
 /// Whether another token of the same source could be accepted: an assertion, or a token to exchange.
@@ -206,13 +282,11 @@ pub(crate) fn requires_nonce(response: &ServerResponse) -> bool {
         && error_code(response).is_some_and(|error| error.code == OAuthErrorCode::UseDPoPNonce)
 }
 
-/// Whether the same request would fail again.
-fn is_permanent(status: StatusCode, code: Option<&ErrorCode>) -> bool {
-    let says_later = code.is_some_and(|error| says_try_later(&error.code));
+/// Whether the server refuses the request, and does not only fail at present.
+fn is_refusal(status: StatusCode, code: Option<&ErrorCode>) -> bool {
     match status {
-        _ if says_later => false,
-        // RFC 6749 §5.2 names 400 and 401, and some servers send 403. Only the codes above say that the same request may
-        // succeed later.
+        _ if code.is_some_and(ErrorCode::says_try_later) => false,
+        // RFC 6749 §5.2 names 400 and 401, and some servers send 403.
         StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => false,
         // Some servers respond to each request with 200, and the body decides.
@@ -220,17 +294,6 @@ fn is_permanent(status: StatusCode, code: Option<&ErrorCode>) -> bool {
         // A gateway in front of the server may cause any other status, such as 404, 405 or 413.
         _ => status.is_client_error() && code.is_some_and(ErrorCode::is_registered),
     }
-}
-
-fn says_try_later(code: &OAuthErrorCode) -> bool {
-    matches!(
-        code,
-        OAuthErrorCode::TemporarilyUnavailable
-            | OAuthErrorCode::ServerError
-            | OAuthErrorCode::SlowDown
-            | OAuthErrorCode::AuthorizationPending
-            | OAuthErrorCode::UseDPoPNonce
-    ) || TRY_LATER.contains(&code.as_str())
 }
 
 /// What a person can do about the errors of a platform, for the texts of errors.
@@ -256,13 +319,44 @@ impl Advice {
     }
 }
 
-/// Codes that are not registered and say that the server cannot respond at present.
-const TRY_LATER: [&str; 5] = [
-    "internal_error",
-    "internal_failure",
-    "rate_limit_exceeded",
-    "service_unavailable",
-    "too_many_requests",
+/// Codes that are not registered and say that the server cannot respond at present, as their letters.
+const TRY_LATER: [&str; 18] = [
+    "deadlineexceeded",
+    "gatewaytimeout",
+    "internal",
+    "internalerror",
+    "internalfailure",
+    "internalservererror",
+    "ratelimited",
+    "ratelimit",
+    "ratelimitexceeded",
+    "requesttimeout",
+    "resourceexhausted",
+    "serviceunavailable",
+    "throttled",
+    "throttling",
+    "timeout",
+    "toomanyrequests",
+    "unavailable",
+    "unknownerror",
+];
+
+/// The same as numbers of Microsoft Entra: directory or service unavailable, timeout, budget of the request, throttled tenant.
+const TRY_LATER_NUMBERS: [i128; 5] = [90_006, 90_012, 90_024, 90_033, 90_055];
+
+/// What Salesforce adds to `invalid_grant` if it still processes the same request.
+const ALREADY_PROCESSING: &str = "already being processed";
+
+/// Codes that are not registered and mean that the same request will fail for ever.
+const DEFINITE: [&str; 8] = [
+    "admin_policy_enforced",
+    "bad_refresh_token",
+    "bad_verification_code",
+    "inactive_user",
+    "incorrect_client_credentials",
+    "invalid_code",
+    "invalid_refresh_token",
+    "invalid_token",
 ];
 
 /// Longer than any code in use.

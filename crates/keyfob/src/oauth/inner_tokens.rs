@@ -145,7 +145,7 @@ impl InnerTokens<'_> {
     pub(crate) fn end<T>(self, outcome: Result<T, Error>) -> Result<T, Error> {
         match outcome {
             Err(error) if error.kind() == ErrorKind::Refused && !self.tokens.is_empty() => {
-                let error = error.remembered_by_source();
+                let error = error.asked_again_later();
                 let refused = Refused {
                     tokens: self.tokens,
                     error: error.clone(),

@@ -180,14 +180,17 @@ impl GrantSource {
 
     /// Adds what a person has to do, if the sign-in has ended.
     fn explain(&self, error: Error) -> Error {
-        match sign_in_advice(&self.definition) {
-            Some(advice) if error.kind() == ErrorKind::Refused => Error::refused(format!(
+        let is_refusal = error.kind() == ErrorKind::Refused;
+        let explained = match sign_in_advice(&self.definition) {
+            Some(_) if is_refusal && error.is_about_client() => error.explained(
+                "the server does not accept the client, so the token is not renewed; check `client_id`, and the client's secret or key",
+            ),
+            Some(advice) if is_refusal => error.explained(format!(
                 "the server refused to renew the token; if the sign-in has ended, {advice}"
-            ))
-            .caused_by(error)
-            .outcome_known(),
-            _ => self.advised(error),
-        }
+            )),
+            _ => return self.advised(error),
+        };
+        explained.outcome_known()
     }
 
     /// Adds what a person can do, if the preset of a platform knows it.

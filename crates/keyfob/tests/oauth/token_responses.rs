@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use keyfob::ErrorKind;
 use keyfob::oauth::{Client, ClientCredentials};
-use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenEndpoint, TokenResponse, json};
+use keyfob::{ErrorKind, TokenCache};
+use keyfob_testkit::{
+    Expect, ManualClock, ScriptedResponse, Server, TokenEndpoint, TokenResponse, json,
+};
 
 use crate::error_texts::error_texts;
 use crate::fixtures::{client, token_of};
@@ -61,8 +63,68 @@ async fn t2_a_refusal_without_a_code_is_judged_by_its_status() {
         (502, ErrorKind::Unavailable),
         (504, ErrorKind::Unavailable),
     ] {
-        let error = error_after(ScriptedResponse::text("SECRET").with_status(status)).await;
+        let body = ScriptedResponse::json(json!({"message": "SECRET"}));
+        let error = error_after(body.with_status(status)).await;
         assert_eq!(error.kind(), kind, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn t2_a_text_that_is_none_of_oauth_is_no_refusal() {
+    for (status, content_type, body) in [
+        (400, "text/html", "<html>hush</html>"),
+        (400, "text/plain", "hush"),
+        (403, "text/plain", "error code: 1020"),
+        (403, "application/xml", "<Error><Code>hush</Code></Error>"),
+        (403, "Text/HTML", "<html>hush</html>"),
+        (403, "application/xhtml+xml", "<html>hush</html>"),
+    ] {
+        let response = ScriptedResponse::text(body).header("content-type", content_type);
+        let error = error_after(response.with_status(status)).await;
+        let text = error.to_string();
+        assert_eq!(
+            error.kind(),
+            ErrorKind::Unavailable,
+            "{content_type}: {text}"
+        );
+        assert!(text.contains("a proxy or a gateway before"), "{text}");
+        assert!(!text.contains("hush"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn t2_a_refusal_that_may_pass_is_not_remembered_for_ever() {
+    let code = |code: &str| json!({"error": code});
+    for (name, status, body, is_remembered) in [
+        ("a grant", 400, code("invalid_grant"), true),
+        ("a client", 401, code("invalid_client"), true),
+        ("a scope", 400, code("invalid_scope"), true),
+        ("a code of GitHub", 400, code("bad_refresh_token"), true),
+        ("a limit of Exact", 400, code("access_denied"), false),
+        ("a limit of Zoho", 400, code("Access Denied"), false),
+        ("an unknown code", 403, code("policy_of_tuesdays"), false),
+        ("no code", 401, json!({"message": "no"}), false),
+    ] {
+        let server = Server::start();
+        let refusal = ScriptedResponse::json(body).with_status(status);
+        let token = ScriptedResponse::json(json!({"access_token": "t", "token_type": "Bearer"}));
+        server.expect(Expect::post("/token").respond(refusal).always(token));
+        let client = Client::builder("desktop").token_endpoint(server.url_for("/token"));
+        let clock = ManualClock::default();
+        let tokens = TokenCache::builder(ClientCredentials::new(client.build().unwrap()))
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        let error = tokens.get_valid_token().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{name}: {error}");
+        assert!(tokens.get_valid_token().await.is_err(), "{name}");
+        clock.advance(Duration::from_secs(120));
+        assert_eq!(
+            tokens.get_valid_token().await.is_err(),
+            is_remembered,
+            "{name}"
+        );
+        assert_eq!(server.calls(), if is_remembered { 1 } else { 2 }, "{name}");
     }
 }
 

@@ -90,30 +90,88 @@ async fn a_renewal_of_a_sign_in_sends_nothing_of_the_authorization_request() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_grant_asks_for_no_scope_that_was_not_granted() {
-    let (folder, server) = (Folder::new(), Server::start());
-    let first = folder.file("refresh", "r1");
-    let lines = format!(
-        "grant = \"refresh_token\"\ntoken_endpoint = \"{}\"\nrefresh_token = \"file:{}\"\nscopes = [\"read\", \"write\"]",
-        server.url_for("/token"),
-        first.display()
-    );
-    let profile = profile(&folder, &lines);
-    server.expect(
-        Expect::post("/token")
-            .form("scope", "read write")
-            .respond(token(json!({"refresh_token": "r2", "scope": "read"}))),
-    );
-    server.expect(
-        Expect::post("/token")
-            .form("scope", "read")
-            .respond(token(json!({}))),
-    );
-    let tokens = profile.tokens().expect("it can be made");
-    for _ in 0..2 {
-        tokens.renew().await.expect("the server gives one");
+async fn a_refresh_token_grant_asks_for_what_was_granted() {
+    let google = "openid https://www.googleapis.com/auth/userinfo.email";
+    for (scopes, granted, asked) in [
+        (r#"["read", "write"]"#, "read", "read"),
+        (r#"["read"]"#, "read write", "read"),
+        // Under another name, and never in the scopes of an access token.
+        (r#"["openid", "email"]"#, google, google),
+        (
+            r#"["read", "offline_access"]"#,
+            "read",
+            "read offline_access",
+        ),
+        (
+            r#"["read", "mail", "offline_access"]"#,
+            "read",
+            "read offline_access",
+        ),
+    ] {
+        let (folder, server) = (Folder::new(), Server::start());
+        let first = folder.file("refresh", "r1");
+        let lines = format!(
+            "grant = \"refresh_token\"\ntoken_endpoint = \"{}\"\nrefresh_token = \"file:{}\"\nscopes = {scopes}",
+            server.url_for("/token"),
+            first.display()
+        );
+        let profile = profile(&folder, &lines);
+        let response = token(json!({"refresh_token": "r2", "scope": granted}));
+        server.expect(Expect::post("/token").always(response));
+        let tokens = profile.tokens().expect("it can be made");
+        for _ in 0..3 {
+            tokens.renew().await.expect("the server gives one");
+        }
+        for received in &server.received()[1..] {
+            assert_eq!(received.form_value("scope").as_deref(), Some(asked));
+        }
     }
-    server.verify();
+}
+
+#[tokio::test]
+async fn the_next_run_is_told_what_was_refused_and_a_corrected_client_is_tried_at_once() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let lines = format!(
+        "grant = \"device_code\"\ntoken_endpoint = \"{}\"\ndevice_authorization_endpoint = \"{}\"\nclient_secret = \"file:{}\"",
+        server.url_for("/token"),
+        server.url_for("/device"),
+        folder.file("secret", "typo").display(),
+    );
+    sign_in(&profile(&folder, &lines), "r1", "read").await;
+    // Each run reads the file anew, and remembers nothing of the run before.
+    let run = || async {
+        let tokens = profile(&folder, &lines).tokens();
+        tokens.expect("it can be made").get_valid_token().await
+    };
+    let refusal = |code: &str, status| {
+        let response = ScriptedResponse::json(json!({"error": code})).with_status(status);
+        server.expect(Expect::post("/token").respond(response));
+    };
+    refusal("invalid_client", 401);
+    let error = run().await.expect_err("the secret is wrong");
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    let text = error.to_string();
+    assert!(
+        text.contains("check `client_id`") && !text.contains("login"),
+        "{text}"
+    );
+
+    folder.file("secret", "right");
+    refusal("interaction_required", 400);
+    let error = run().await.expect_err("the person has to sign in again");
+    assert!(error.to_string().contains("keyfob login a"), "{error}");
+
+    // Not asked again for a while.
+    let error = run().await.expect_err("the person has not signed in");
+    assert_eq!(server.calls(), 2);
+    let text = error.to_string();
+    for words in [
+        "keyfob login a",
+        "`interaction_required`",
+        "(the response at 2",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
 }
 
 #[tokio::test]

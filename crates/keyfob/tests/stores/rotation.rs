@@ -253,10 +253,8 @@ async fn t2_a_refusal_is_shared_and_the_refresh_token_is_not_sent_again() {
     let second = Process::rotating(store);
     second.clock.advance(SECOND * 102);
     let error = second.get().await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.to_string()),
-        (ErrorKind::Refused, "invalid_grant".into())
-    );
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(error.to_string().starts_with("invalid_grant"), "{error}");
     assert_eq!(second.source.calls(), 0);
 }
 
@@ -277,10 +275,8 @@ async fn t2_a_new_sign_in_ends_a_refusal_and_no_exchange_happens_before() {
     // Longer than the refusal is shared.
     for _ in 0..5 {
         for process in [&first, &second] {
-            assert_eq!(
-                process.get().await.unwrap_err().to_string(),
-                "invalid_grant"
-            );
+            let error = process.get().await.unwrap_err();
+            assert!(error.to_string().starts_with("invalid_grant"), "{error}");
             process.clock.advance(SECOND * 61);
         }
     }

@@ -68,10 +68,8 @@ async fn t2_the_issuers_retry_after_applies_to_all_users_of_a_store() {
     let busy = Err(Error::unavailable("busy").retry_after(SECOND * 30));
     first.get_with_response(busy).await.unwrap_err();
     let error = second.get().await.unwrap_err();
-    assert_eq!(
-        (error.to_string(), error.pause()),
-        ("busy".into(), Some(SECOND * 30))
-    );
+    assert_eq!(error.pause(), Some(SECOND * 30));
+    assert!(error.to_string().starts_with("busy"), "{error}");
     second.clock.advance(SECOND * 31);
     assert_eq!(second.get_with_response(token(1)).await.unwrap(), "token-1");
 }

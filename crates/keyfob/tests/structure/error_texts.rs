@@ -153,7 +153,13 @@ fn texts() -> BTreeMap<String, String> {
 }
 
 /// What makes an error from its text; `*` is any name.
-const CALLS: &[&str] = &["Error::*(", "new_err(", ".error(", "errors.add("];
+const CALLS: &[&str] = &[
+    "Error::*(",
+    "new_err(",
+    ".error(",
+    ".explained(",
+    "errors.add(",
+];
 
 /// Files that put texts together from parts.
 const PARTS: &[&str] = &[

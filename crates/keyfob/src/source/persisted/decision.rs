@@ -132,7 +132,9 @@ impl Question<'_> {
         let since = self.now.duration_since(failure.at);
         let since = since.unwrap_or_else(|ahead| ahead.duration());
         let left = failure.pause.saturating_sub(since);
-        let error = Error::new(failure.kind(), failure.message.clone()).retry_after(left);
+        // A person who has just corrected something sees that this is not what the server says now.
+        let message = format!("{} (the response {})", failure.message, at(failure.at));
+        let error = Error::new(failure.kind(), message).retry_after(left);
         (!left.is_zero()).then_some(error)
     }
 
@@ -159,13 +161,17 @@ pub(super) fn fingerprint_of(token: Option<&Token>) -> Option<String> {
 }
 
 fn sign_in_needed(pending: &PendingExchange, advice: &str) -> Error {
-    let when = jiff::Timestamp::try_from(pending.started())
-        .map_or_else(|_| "long ago".to_owned(), |time| format!("at {time:.0}"));
+    let when = at(pending.started());
     Error::refused(format!(
         "an exchange of the stored refresh token was started {when} by {} and its result was never stored; \
          the refresh token may be used up: {advice}",
         pending.process()
     ))
+}
+
+fn at(time: SystemTime) -> String {
+    let time = jiff::Timestamp::try_from(time);
+    time.map_or_else(|_| "long ago".to_owned(), |time| format!("at {time:.0}"))
 }
 
 /// How often a refresh token is exchanged in all, if no exchange has a known result.

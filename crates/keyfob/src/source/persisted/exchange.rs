@@ -57,10 +57,10 @@ impl Renewal<'_> {
             }
             Err(error) => {
                 // Here and not by the caller of this method, because the caller may be answered before the entry is saved.
-                let error = self.stored.refusal.remember(error, fingerprint);
+                let remembered = self.stored.refusal.remember(error.clone(), fingerprint);
                 entry.pending = before.pending;
                 self.settle_failure(entry, &error).await;
-                Err(error.into())
+                Err(remembered.into())
             }
         }
     }

@@ -21,10 +21,10 @@ impl Refusal {
     /// one, [`of`](Self::of) keeps the source from being asked.
     pub(super) fn remember(&self, error: Error, fingerprint: Option<String>) -> Error {
         // A source that remembers it knows better what ends it, such as another client assertion.
-        if error.kind() != ErrorKind::Refused || error.is_remembered_by_source() {
+        if error.kind() != ErrorKind::Refused || error.is_asked_again_later() {
             return error;
         }
-        let error = error.remembered_by_source();
+        let error = error.asked_again_later();
         *lock(&self.0) = Some(Refused {
             error: error.clone(),
             fingerprint,

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 
 use crate::clock::backoff::Backoff;
 use crate::clock::clock;
-use crate::error::error::{Error, ErrorKind};
+use crate::error::error::{Error, ErrorKind, own_texts};
 use crate::exchange::retry_after::LONGEST_ISSUER_PAUSE;
 use crate::observe::store as events;
 use crate::source::persisted::caller::{Caller, Stop};
@@ -372,9 +372,12 @@ impl Renewal<'_> {
     /// The entry with a failure, if other processes should not ask an issuer that refused or asked for a pause.
     pub(super) fn with_failure(&self, mut entry: Entry, error: &Error) -> Entry {
         let is_refusal = error.kind() == ErrorKind::Refused;
-        let pause = match is_refusal {
-            true => REFUSAL_SHARED_FOR,
-            false => error.pause().unwrap_or_default().min(LONGEST_ISSUER_PAUSE),
+        let pause = match error.pause() {
+            Some(pause) => pause.min(LONGEST_ISSUER_PAUSE),
+            // A refusal that may pass, or one of this process's client or assertion, says nothing to others.
+            None if error.is_about_client() || error.is_asked_again_later() => Duration::ZERO,
+            None if is_refusal => REFUSAL_SHARED_FOR,
+            None => Duration::ZERO,
         };
         let now = wall_time(self.request);
         entry.saved = now;
@@ -383,7 +386,7 @@ impl Renewal<'_> {
             pause,
             is_refusal,
             // The text of an error holds no secret (S1), so other processes may read and log it.
-            message: error.to_string(),
+            message: own_texts(error).join(": "),
         });
         entry
     }

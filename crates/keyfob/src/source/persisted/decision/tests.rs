@@ -184,10 +184,9 @@ fn t2_the_issuers_pause_is_shared_and_a_forced_renewal_ignores_it() {
     let Verdict::Refuse(error) = question(Reason::Missing, None).decide(Some(&stored)) else {
         panic!("the issuer is asked during its pause");
     };
-    assert_eq!(
-        (error.to_string(), error.pause()),
-        ("busy".into(), Some(SECOND * 3))
-    );
+    assert_eq!(error.pause(), Some(SECOND * 3));
+    let text = error.to_string();
+    assert!(text.starts_with("busy (the response at 1970-"), "{text}");
     let forced = question(Reason::Forced, None).decide(Some(&stored));
     assert_eq!(summary(forced), "exchange 1");
     let mut later = question(Reason::Missing, None);
