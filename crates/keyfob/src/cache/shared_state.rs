@@ -205,9 +205,13 @@ impl SharedState {
         if freshness == Freshness::Leeway {
             return self.wait(state, Reason::Due, &Challenges::default());
         }
-        // The token is due, or the clocks disagree. Readers check again when its leeway begins.
-        let served = self.serve(&snapshot, snapshot.schedule.leeway, now);
-        let (_, mut task) = self.wait(state, Reason::Due, &Challenges::default());
+        // The token is due, or the clocks disagree. Readers check again when its leeway begins, or soon if no renewal could begin.
+        let (lookup, mut task) = self.wait(state, Reason::Due, &Challenges::default());
+        let next_check = match lookup {
+            Lookup::Failed(_) => now.elapsed.saturating_add(NOT_BEGUN_PAUSE),
+            _ => snapshot.schedule.leeway,
+        };
+        let served = self.serve(&snapshot, next_check.min(snapshot.schedule.leeway), now);
         if freshness == Freshness::Fresh {
             task = task.map(|task| after(events::clock_stepped, task));
         }
@@ -368,3 +372,6 @@ fn queue_is_full(limits: Limits) -> Error {
         limits.running, limits.waiting
     ))
 }
+
+/// When a renewal is tried again that could not begin, such as with a full queue.
+const NOT_BEGUN_PAUSE: Duration = Duration::from_secs(1);

@@ -129,6 +129,12 @@ fn t10_a_full_queue_refuses_a_missing_token_at_once_and_forgets_it() {
     pool.respond("a", token("a", 100));
     pool.respond("b", token("b", 100));
     pool.fetch("c", token("c", 100)).unwrap();
+    // Long before its leeway, and once there is a place again.
+    assert_eq!(pool.calls("known"), 1);
+    pool.clock.advance(SECOND * 2);
+    assert_eq!(pool.lease("known").unwrap(), "k");
+    pool.respond("known", token("k2", 100));
+    assert_eq!(pool.lease("known").unwrap(), "k2");
 }
 
 #[test]
