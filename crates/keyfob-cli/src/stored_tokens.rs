@@ -16,6 +16,8 @@ use crate::output::print::{print_stderr, print_stdout};
 /// An entry of a store.
 pub(crate) struct StoredToken {
     pub(crate) store: Arc<dyn TokenStore>,
+    /// Where the store is, in words.
+    pub(crate) location: String,
     pub(crate) entry: EntrySummary,
     /// The profile that it belongs to, with the place of the link if it is one; `None` if that profile is gone.
     pub(crate) profile: Option<String>,
@@ -80,6 +82,7 @@ pub(crate) async fn all(profiles: &Profiles) -> AllStored {
             let store = Arc::clone(&store);
             let token = StoredToken {
                 store,
+                location: location.clone(),
                 entry,
                 profile,
             };

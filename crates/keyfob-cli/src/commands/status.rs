@@ -47,7 +47,10 @@ impl Status {
         if tokens.is_empty() && !all.is_incomplete {
             print_hint(no_token(&profiles));
         }
-        let mut rows: Vec<_> = tokens.iter().map(|token| row(token, now)).collect();
+        let mut rows: Vec<_> = tokens
+            .iter()
+            .map(|token| row(token, is_in_several_stores(token, tokens), now))
+            .collect();
         rows.sort();
         let titles = [
             "PROFILE", "TOKEN", "AGE", "EXPIRES", "SCOPES", "NOTE", "ENTRY",
@@ -74,7 +77,17 @@ fn fields(stored: &StoredToken, now: SystemTime) -> Value {
         "last_error": entry.last_error.map(|kind| kind.to_string()),
         "unreadable": entry.unreadable.as_ref().map(ToString::to_string),
         "entry": entry.key.label(),
+        "store": stored.location,
     })
+}
+
+/// Whether another store has an entry under the same key, as after a move.
+fn is_in_several_stores(stored: &StoredToken, all: &[StoredToken]) -> bool {
+    let id = stored.entry.key.id();
+    all.iter()
+        .filter(|other| other.entry.key.id() == id)
+        .count()
+        > 1
 }
 
 fn state(entry: &EntrySummary, now: SystemTime) -> &'static str {
@@ -94,7 +107,7 @@ fn no_token(profiles: &Profiles) -> String {
     }
 }
 
-fn row(stored: &StoredToken, now: SystemTime) -> [String; 7] {
+fn row(stored: &StoredToken, names_store: bool, now: SystemTime) -> [String; 7] {
     let entry = &stored.entry;
     let since = |time: Option<SystemTime>| time.and_then(|time| now.duration_since(time).ok());
     let age = since(entry.obtained).map_or_else(|| "-".into(), span);
@@ -109,14 +122,18 @@ fn row(stored: &StoredToken, now: SystemTime) -> [String; 7] {
         age,
         expires,
         entry.scope.clone().unwrap_or_else(|| "-".into()),
-        note(entry),
+        note(stored, names_store),
         entry.key.label().to_owned(),
     ]
 }
 
 /// Other facts about the entry, in a few words.
-fn note(entry: &EntrySummary) -> String {
+fn note(stored: &StoredToken, names_store: bool) -> String {
+    let entry = &stored.entry;
     let mut notes = Vec::new();
+    if names_store {
+        notes.push(format!("in {}", stored.location));
+    }
     if entry.has_refresh_token {
         notes.push("with refresh token".to_owned());
     }

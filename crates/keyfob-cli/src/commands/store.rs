@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use keyfob::Profile;
 use keyfob::store::{
     EntrySummary, PostgresStore, StoreError, StoreErrorKind, TokenStore, check_table_name,
-    move_entry, seal_again,
+    move_entry, move_entry_keeping_newer, seal_again,
 };
 
 use crate::options::profile::{ConfigOption, NamedProfile};
@@ -78,13 +78,17 @@ struct Archive {
 ///
 /// Each token is moved under its lease, so that none is renewed meanwhile. The old store keeps a marker: a program that still uses it gets
 /// an error that names the new store, and sends no refresh token that was used up. If it is interrupted, run it again: what was moved
-/// before is counted, and is no failure.
+/// before is counted, and is no failure. If a program has renewed a token meanwhile, both stores have one: the error says which of
+/// them is newer, and --keep-newer keeps it.
 #[derive(Args)]
 struct Migrate {
     /// A profile that uses the old store
     from: String,
     /// A profile that uses the new store
     to: String,
+    /// If both stores have a token under one key, keep the newer one, and drop the other
+    #[arg(long)]
+    keep_newer: bool,
     #[command(flatten)]
     config: ConfigOption,
 }
@@ -158,7 +162,11 @@ impl Migrate {
         let mut counts = Counts::default();
         for entry in entries {
             let (key, place) = (&entry.key, &to.location);
-            let moved = move_entry(key, &*from.store, &*to.store, place, LOCK_TIMEOUT).await;
+            let (old, new) = (&*from.store, &*to.store);
+            let moved = match self.keep_newer {
+                true => move_entry_keeping_newer(key, old, new, place, LOCK_TIMEOUT).await,
+                false => move_entry(key, old, new, place, LOCK_TIMEOUT).await,
+            };
             match &moved {
                 Err(fault) if fault.moved_to() == Some(place) => counts.moved_before += 1,
                 _ => counts.add(&entry, moved),

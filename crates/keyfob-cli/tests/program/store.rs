@@ -266,6 +266,42 @@ fn t9_tokens_that_were_migrated_can_be_migrated_back() {
     assert_eq!(machine.endpoint.calls(), 1);
 }
 
+/// As after a migration that was killed between its two saves.
+#[test]
+fn t9_a_token_that_was_renewed_after_an_interrupted_migration_can_be_migrated() {
+    let machine = Machine::new();
+    machine.archive("export", "old", "key-1");
+    machine.archive("import", "new", "key-1");
+    let renewed = machine.run(&["token", "--profile=old", "--renew"]);
+    assert_eq!(renewed.stdout, "token-2\n", "{renewed:?}");
+    let done = machine.run(&["store", "migrate", "old", "new"]);
+    assert_eq!((done.code, &*done.stdout), (1, "0 tokens are moved\n"));
+    for part in [
+        "the one in the old store is newer, by ",
+        "`keyfob store migrate --keep-newer`",
+    ] {
+        assert!(done.stderr.contains(part), "{done:?}");
+    }
+    assert!(!done.stderr.contains("forget"), "{done:?}");
+    let status = machine.run(&["status"]).stdout;
+    for directory in ["old", "new"] {
+        let note = format!("  in {}  ", machine.path(directory));
+        assert_eq!(status.matches(&note).count(), 1, "{status}");
+    }
+    let kept = machine.run(&["token", "--profile=old"]);
+    assert_eq!(kept.stdout, "token-2\n", "{kept:?}");
+    let done = machine.run(&["store", "migrate", "old", "new", "--keep-newer"]);
+    assert_eq!(
+        (done.code, &*done.stdout),
+        (0, "1 token is moved\n"),
+        "{done:?}"
+    );
+    machine.configure("new", "key-1");
+    let moved = machine.run(&["token", "--profile=old"]);
+    assert_eq!(moved.stdout, "token-2\n", "{moved:?}");
+    assert_eq!(machine.endpoint.calls(), 2);
+}
+
 #[test]
 fn t9_a_migration_to_the_same_store_under_another_name_is_refused() {
     let machine = Machine::new();

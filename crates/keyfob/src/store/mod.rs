@@ -54,4 +54,4 @@ pub use crate::store::store::{EntrySummary, StoreFuture, StoreLease, StoredEntry
 #[cfg(feature = "postgres")]
 #[doc(hidden)]
 pub use crate::store::table_name::check_table_name;
-pub use crate::store::transfer::{import_entry, move_entry, seal_again};
+pub use crate::store::transfer::{import_entry, move_entry, move_entry_keeping_newer, seal_again};

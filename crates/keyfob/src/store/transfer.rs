@@ -7,10 +7,12 @@ use std::time::Duration;
 use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
 use crate::error::error::Error;
+use crate::error::shown_duration::shown_duration;
 use crate::store::entry::{Entry, fingerprint};
 use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
 use crate::store::store::{StoreLease, StoredEntry, TokenStore};
+use crate::token::token::Token;
 
 /// Writes an entry again, so that it is sealed with the first of the store's keys.
 ///
@@ -45,14 +47,19 @@ async fn write_again(lease: &mut dyn StoreLease) -> Result<bool, StoreError> {
 /// Moves an entry to another store, while programs use both.
 ///
 /// The old store keeps a marker in place of the entry. Programs that still use it get an error that names `place`, and do not send
-/// a refresh token that was used up meanwhile. A token that they have in memory stays in use until it expires. If this is interrupted, it can be
-/// repeated: the entry is in both stores then, and is the same. Returns whether there was an entry; one that was moved before is an error
-/// that [names its place](StoreError::moved_to). Such a marker in the new store is replaced, so an entry can be moved back.
+/// a refresh token that was used up meanwhile. A token that they have in memory stays in use until it expires. Returns whether there
+/// was an entry; one that was moved before is an error that [names its place](StoreError::moved_to). Such a marker in the new store is
+/// replaced, so an entry can be moved back.
+///
+/// If the process ends during this, the entry may be in both stores without a marker, and this can be repeated. But a program that
+/// renews one of the two tokens meanwhile uses up the refresh token of the other; then
+/// [`move_entry_keeping_newer`] is needed.
 ///
 /// # Errors
 ///
-/// Those of both stores; and [`StoreErrorKind::Conflict`](crate::store::StoreErrorKind::Conflict) if the new store has another
-/// token under this key. Neither store is changed then.
+/// Those of both stores. What was written to the new store is then taken back, unless the marker may be in the old one. And
+/// [`StoreErrorKind::Conflict`](crate::store::StoreErrorKind::Conflict) if the new store has another token under this key; it says
+/// which of the two is newer. Neither store is changed then.
 pub async fn move_entry(
     key: &StoreKey,
     from: &dyn TokenStore,
@@ -60,10 +67,51 @@ pub async fn move_entry(
     place: &str,
     max_wait: Duration,
 ) -> Result<bool, StoreError> {
+    move_leased(key, [from, to], place, max_wait, OtherToken::Fails).await
+}
+
+/// Moves an entry as [`move_entry`] does. If the new store has another token under this key, the newer one is kept there.
+///
+/// The newer one is the one that was obtained later. The other one is lost.
+///
+/// # Errors
+///
+/// As those of [`move_entry`]; the new store having another token is one only if it is not known which of the two is newer.
+pub async fn move_entry_keeping_newer(
+    key: &StoreKey,
+    from: &dyn TokenStore,
+    to: &dyn TokenStore,
+    place: &str,
+    max_wait: Duration,
+) -> Result<bool, StoreError> {
+    move_leased(key, [from, to], place, max_wait, OtherToken::KeepNewer).await
+}
+
+/// What happens if the new store has another token.
+#[derive(Clone, Copy)]
+enum OtherToken {
+    Fails,
+    KeepNewer,
+}
+
+/// The store whose entry is in the new one afterwards.
+#[derive(Clone, Copy)]
+enum Kept {
+    Old,
+    New,
+}
+
+async fn move_leased(
+    key: &StoreKey,
+    [from, to]: [&dyn TokenStore; 2],
+    place: &str,
+    max_wait: Duration,
+    other_token: OtherToken,
+) -> Result<bool, StoreError> {
     let mut old = from.lease(key, max_wait).await?;
     let moved = match to.lease(key, max_wait).await {
         Ok(mut new) => {
-            let moved = move_under(&mut *old, &mut *new, place).await;
+            let moved = move_under(&mut *old, &mut *new, place, other_token).await;
             new.release().await;
             moved
         }
@@ -77,25 +125,106 @@ async fn move_under(
     old: &mut dyn StoreLease,
     new: &mut dyn StoreLease,
     place: &str,
+    other_token: OtherToken,
 ) -> Result<bool, StoreError> {
-    let Some(found) = old.load().await? else {
+    let time = SystemClock.coarse_time().wall_time();
+    let Some(entry) = old.load().await?.map(now) else {
         return Ok(false);
     };
     let there = match new.load().await {
-        // The marker of a token that was moved away before holds none, so the way back is free.
-        Err(fault) if fault.moved_to().is_some() => None,
-        there => there?,
+        Err(fault) => match fault.moved_to() {
+            // It holds no token, so the way back is free.
+            Some(place) => Some(Entry::moved(place, time)),
+            None => return Err(fault),
+        },
+        Ok(there) => there.map(now),
     };
-    if there.is_some_and(|there| !holds_the_same(&there.entry, &found.entry)) {
-        return Err(StoreError::conflict(Error::unavailable(
-            "the other store has another token under this key; decide which is the newer one, and forget the other",
-        )));
+    let marker = Entry::moved(place, time);
+    if let Kept::New = choose(&entry, there.as_ref(), other_token)? {
+        return old.save(&marker).await.map(|()| true);
     }
-    let entry = now(found);
     // If it is not kept there, the old one must stay.
-    save_and_check(new, &entry).await?;
-    let marker = Entry::moved(place, SystemClock.coarse_time().wall_time());
-    old.save(&marker).await.map(|()| true)
+    let fault = match save_and_check(new, &entry).await {
+        Err(fault) => fault,
+        Ok(()) => match old.save(&marker).await {
+            Ok(()) => return Ok(true),
+            Err(fault) if has_no_marker(old, &entry).await => fault,
+            // The copy may be all that is left.
+            Err(fault) => return Err(fault),
+        },
+    };
+    // Otherwise the copy would be in the way, used up, when this is repeated after a renewal in the old store.
+    take_back(new, &entry, there).await;
+    Err(fault)
+}
+
+/// Which of the two entries is to be kept.
+fn choose(
+    entry: &Entry,
+    there: Option<&Entry>,
+    other_token: OtherToken,
+) -> Result<Kept, StoreError> {
+    let Some(there) = there.filter(|there| there.token().is_some()) else {
+        return Ok(Kept::Old);
+    };
+    if holds_the_same(entry, there) {
+        return Ok(Kept::Old);
+    }
+    if entry.token().is_none() {
+        return Ok(Kept::New);
+    }
+    let obtained = |entry: &Entry| entry.token().and_then(Token::obtained);
+    let difference = obtained(entry)
+        .zip(obtained(there))
+        .filter(|(old, new)| old != new)
+        .map(|(old, new)| {
+            old.duration_since(new)
+                .map_err(|earlier| earlier.duration())
+        });
+    let (kept, place, time) = match difference {
+        Some(Ok(later)) => (Kept::Old, "old", later),
+        Some(Err(earlier)) => (Kept::New, "new", earlier),
+        None => {
+            return Err(StoreError::conflict(Error::unavailable(
+                "both stores have a token under this key, and it is not known which one is newer; renew the one to keep",
+            )));
+        }
+    };
+    match other_token {
+        OtherToken::KeepNewer => Ok(kept),
+        OtherToken::Fails => Err(StoreError::conflict(Error::unavailable(format!(
+            "both stores have a token under this key, and the one in the {place} store is newer, by {}; \
+             `keyfob store migrate --keep-newer` keeps it and drops the other one",
+            shown_duration(time)
+        )))),
+    }
+}
+
+/// Whether the old store has no marker although its save failed, and none can arrive late.
+async fn has_no_marker(old: &mut dyn StoreLease, entry: &Entry) -> bool {
+    match old.load().await {
+        // A save that follows it makes a marker that is still on its way conflict.
+        Ok(Some(kept)) if holds_the_same(&kept.entry, entry) => old.save(entry).await.is_ok(),
+        // Another process has saved since, with the same effect.
+        Ok(Some(kept)) => kept.entry.moved.is_none(),
+        Ok(None) | Err(_) => false,
+    }
+}
+
+/// Puts back what was in the new store before the copy, if the copy is still there.
+///
+/// If that fails, the next run finds the copy, as after a crash.
+async fn take_back(new: &mut dyn StoreLease, copy: &Entry, before: Option<Entry>) {
+    let Ok(Some(kept)) = new.load().await else {
+        return;
+    };
+    if !holds_the_same(&kept.entry, copy) {
+        return;
+    }
+    _ = match before {
+        Some(before) => new.save(&before).await,
+        None => new.remove().await.map(drop),
+    };
 }
 
 /// Saves an entry, and fails if the store does not have it then: a store may drop a token that it does not want to keep.
@@ -151,135 +280,4 @@ fn holds_the_same(one: &Entry, other: &Entry) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::runtime::block_on::block_on;
-    use crate::store::error::StoreErrorKind;
-    use crate::store::file::FileStore;
-    use crate::token::token::{Expiry, Token};
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn key() -> StoreKey {
-        StoreKey::builder("a").build()
-    }
-
-    fn entry(number: u32) -> Entry {
-        let token = Token::new(format!("token-{number}")).unwrap();
-        let token = token.with_refresh_token(format!("refresh-{number}"));
-        Entry::new(
-            token.unwrap().expires_in(SECOND * 100),
-            SystemClock.coarse_time().wall_time(),
-        )
-    }
-
-    fn stores() -> (tempfile::TempDir, FileStore, FileStore) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = |name: &str| FileStore::new(folder.path().join(name));
-        let (old, new) = (store("old"), store("new"));
-        (folder, old, new)
-    }
-
-    async fn move_all(old: &FileStore, new: &FileStore) -> Result<bool, StoreError> {
-        move_entry(&key(), old, new, "the new store", SECOND).await
-    }
-
-    #[test]
-    fn t9_a_moved_entry_is_in_the_new_store_and_the_old_one_says_so() {
-        let (_folder, old, new) = stores();
-        block_on(async {
-            old.replace(&key(), &entry(1), SECOND).await.unwrap();
-            assert!(move_all(&old, &new).await.unwrap());
-            let moved = new.load(&key()).await.unwrap().unwrap().entry;
-            assert!(holds_the_same(&moved, &entry(1)));
-            // Neither a program nor a sign-in continues with the old store.
-            let fault = old.load(&key()).await.unwrap_err();
-            assert_eq!(fault.kind(), StoreErrorKind::Unavailable);
-            assert!(fault.to_string().contains("the new store"), "{fault}");
-            let replaced = old.replace(&key(), &entry(2), SECOND).await;
-            assert_eq!(replaced.unwrap_err().to_string(), fault.to_string());
-            assert!(old.list().await.unwrap()[0].unreadable.is_some());
-            // A second run changes nothing.
-            let fault = move_all(&old, &new).await.unwrap_err();
-            assert_eq!(fault.moved_to(), Some("the new store"));
-            assert!(old.forget(&key(), SECOND).await.unwrap());
-            assert!(!move_all(&old, &new).await.unwrap());
-        });
-    }
-
-    #[test]
-    fn t9_a_moved_entry_can_be_moved_back() {
-        let (_folder, old, new) = stores();
-        block_on(async {
-            old.replace(&key(), &entry(1), SECOND).await.unwrap();
-            for (from, to) in [(&old, &new), (&new, &old)] {
-                assert!(move_all(from, to).await.unwrap());
-                let moved = to.load(&key()).await.unwrap().unwrap().entry;
-                assert!(holds_the_same(&moved, &entry(1)));
-                assert!(from.load(&key()).await.unwrap_err().moved_to().is_some());
-            }
-        });
-    }
-
-    #[test]
-    fn t9_a_move_that_was_interrupted_can_be_repeated() {
-        let (_folder, old, new) = stores();
-        block_on(async {
-            old.replace(&key(), &entry(1), SECOND).await.unwrap();
-            new.replace(&key(), &entry(1), SECOND).await.unwrap();
-            assert!(move_all(&old, &new).await.unwrap());
-        });
-    }
-
-    #[test]
-    fn t9_another_token_in_the_new_store_is_not_replaced() {
-        let (_folder, old, new) = stores();
-        block_on(async {
-            old.replace(&key(), &entry(1), SECOND).await.unwrap();
-            new.replace(&key(), &entry(2), SECOND).await.unwrap();
-            let fault = move_all(&old, &new).await.unwrap_err();
-            assert_eq!(fault.kind(), StoreErrorKind::Conflict);
-            for (store, number) in [(&old, 1), (&new, 2)] {
-                let kept = store.load(&key()).await.unwrap().unwrap().entry;
-                assert!(holds_the_same(&kept, &entry(number)));
-            }
-        });
-    }
-
-    #[test]
-    fn t9_an_entry_in_an_exchange_is_not_moved() {
-        let (_folder, old, new) = stores();
-        block_on(async {
-            old.replace(&key(), &entry(1), SECOND).await.unwrap();
-            let held = old.lease(&key(), SECOND).await.unwrap();
-            let short = Duration::from_millis(20);
-            let fault = move_entry(&key(), &old, &new, "n", short)
-                .await
-                .unwrap_err();
-            assert_eq!(fault.kind(), StoreErrorKind::Busy);
-            held.release().await;
-            assert!(new.load(&key()).await.unwrap().is_none());
-        });
-    }
-
-    #[test]
-    fn t6_an_entry_that_is_written_again_expires_when_it_did_before() {
-        let saved = SystemClock.coarse_time().wall_time() - SECOND * 60;
-        let mut old = entry(1).rebase(saved, None);
-        old.saved = saved;
-        let expires = |entry: &Entry| match entry.token().unwrap().expires() {
-            Expiry::At(time) => time,
-            other => panic!("{other:?}"),
-        };
-        let before = expires(&old);
-        // The database measured its age, and measures it anew from the next save.
-        let age = Some(SECOND * 60);
-        let again = now(StoredEntry { entry: old, age });
-        let after =
-            expires(&again.rebase(SystemClock.coarse_time().wall_time(), Some(Duration::ZERO)));
-        let difference = after
-            .duration_since(before)
-            .unwrap_or_else(|error| error.duration());
-        assert!(difference < SECOND, "{difference:?}");
-    }
-}
+mod tests;
