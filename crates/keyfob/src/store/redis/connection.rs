@@ -182,7 +182,8 @@ impl ServerFault for RedisError {
         let is_failing_over = self.code().is_some_and(|code| FAILING_OVER.contains(&code));
         let is_broken = self.is_connection_dropped() || self.is_connection_refusal();
         // A timeout here is one of the client, which asks sentinels and nodes of a cluster by itself.
-        is_failing_over || is_broken || self.is_timeout() || has_no_master(self)
+        let may_pass = is_failing_over || is_broken || self.is_timeout() || has_no_master(self);
+        may_pass && !is_refused_user(self)
     }
 }
 
@@ -199,6 +200,18 @@ const FAILING_OVER: [&str; 6] = [
 /// Whether the sentinels know no master, as during a failover, or none of the name.
 fn has_no_master(fault: &RedisError) -> bool {
     fault.kind() == ErrorKind::MasterNameNotFoundBySentinel
+}
+
+/// Whether the server refuses the user or the password, or asks for one.
+fn is_refused_user(fault: &RedisError) -> bool {
+    match fault.kind() {
+        ErrorKind::AuthenticationFailed => true,
+        // Of what the nodes of a cluster replied to the first connections, only the text is left.
+        ErrorKind::Io => fault
+            .detail()
+            .is_some_and(|detail| detail.contains("AuthenticationFailed")),
+        _ => matches!(fault.code(), Some("NOAUTH" | "WRONGPASS")),
+    }
 }
 
 /// No limits of the client library: one timeout around each command covers connecting, sending and the reply.
@@ -235,22 +248,35 @@ fn unavailable(fault: RedisError) -> StoreError {
         // Another program has written something else under the name of the entry.
         return damaged();
     }
-    let message = if fault.is_timeout() {
-        "the shared token store did not reply in time"
-    } else if has_no_master(&fault) {
-        "the sentinels of the shared token store know no master of the name in the URL that is up"
-    } else if fault.code() == Some("OOM") {
-        "the shared token store has no memory left; raise its `maxmemory`, or remove what is not needed"
-    } else if is_connection_failure(&fault) {
-        "the shared token store cannot be reached"
-    } else {
-        "the shared token store refused the command"
-    };
-    let error = Error::unavailable(message);
+    let error = Error::unavailable(message(&fault));
     StoreError::unavailable(match inside(&fault).and_then(tls_failure) {
         Some(failure) => error.caused_by(failure),
         None => error.caused_by(PrintableFault(fault)),
     })
+}
+
+/// What a user reads. A new connection may help against a refusal, too, so the refusals come first.
+fn message(fault: &RedisError) -> &'static str {
+    if is_refused_user(fault) {
+        return "the shared token store refused the user or the password, or its URL has none";
+    }
+    match fault.code() {
+        Some("READONLY") => {
+            "the shared token store is read-only, as a replica is; give the URL of the master"
+        }
+        Some("NOREPLICAS") => {
+            "the shared token store has fewer replicas than its `min-replicas-to-write`, and so accepts no writes"
+        }
+        Some("OOM") => {
+            "the shared token store has no memory left; raise its `maxmemory`, or remove what is not needed"
+        }
+        _ if fault.is_timeout() => "the shared token store did not reply in time",
+        _ if has_no_master(fault) => {
+            "the sentinels of the shared token store know no master of the name in the URL that is up"
+        }
+        _ if is_connection_failure(fault) => "the shared token store cannot be reached",
+        _ => "the shared token store refused the command",
+    }
 }
 
 /// What failed below the client. It is behind an `Arc`, which hides its type.
@@ -278,5 +304,61 @@ impl fmt::Debug for PrintableFault {
 impl std::error::Error for PrintableFault {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::parse_redis_value;
+
+    use super::*;
+
+    fn refusal(reply: &str) -> RedisError {
+        let reply = parse_redis_value(format!("-{reply}\r\n").as_bytes());
+        reply.unwrap().extract_error().unwrap_err()
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_change_and_not_that_the_server_cannot_be_reached() {
+        let failed = (
+            ErrorKind::AuthenticationFailed,
+            "Password authentication failed",
+        );
+        let of_a_cluster = (
+            ErrorKind::Io,
+            "Failed to create initial connections",
+            RedisError::from(failed).to_string(),
+        );
+        let broken = io::Error::from(io::ErrorKind::ConnectionReset);
+        for (fault, expected) in [
+            (failed.into(), "refused the user or the password"),
+            (of_a_cluster.into(), "refused the user or the password"),
+            (
+                refusal("WRONGPASS invalid username-password pair"),
+                "refused the user",
+            ),
+            (
+                refusal("NOAUTH Authentication required."),
+                "refused the user",
+            ),
+            (
+                refusal("READONLY You can't write against a read only replica."),
+                "is read-only",
+            ),
+            (
+                refusal("NOREPLICAS Not enough good replicas to write."),
+                "`min-replicas-to-write`",
+            ),
+            (refusal("OOM command not allowed"), "no memory left"),
+            (
+                refusal("NOPERM no permissions to run the 'eval' command"),
+                "refused the command",
+            ),
+            (RedisError::timed_out(), "did not reply in time"),
+            (broken.into(), "cannot be reached"),
+        ] {
+            let shown = unavailable(fault).to_string();
+            assert!(shown.contains(expected), "{shown}");
+        }
     }
 }
