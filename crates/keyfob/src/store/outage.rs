@@ -14,7 +14,7 @@ use crate::exchange::reqwest_failure::tls;
 pub(super) trait ServerFault {
     fn timed_out() -> Self;
 
-    /// Whether the server will soon be there again, or another in its place.
+    /// Whether the same command may soon succeed: the server is there again, or another in its place, or a conflict is over.
     fn may_pass(&self) -> bool;
 }
 

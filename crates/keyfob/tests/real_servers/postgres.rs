@@ -259,3 +259,30 @@ async fn t9_a_row_of_no_use_is_deleted_unless_its_lease_is_held() {
     store.replace(&third, &entry(4), SECOND).await.unwrap();
     assert!(store.load(&third).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn t1_leases_are_taken_in_turn_under_stricter_isolation_levels() {
+    let server = Server::start();
+    server.ask(
+        "CREATE FUNCTION slow() RETURNS trigger AS $$ BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END $$ LANGUAGE plpgsql",
+    );
+    // Between the snapshot of a statement and its write, others commit.
+    server.ask(
+        "CREATE TRIGGER slow BEFORE INSERT ON keyfob_tokens FOR EACH ROW EXECUTE FUNCTION slow()",
+    );
+    for level in ["repeatable read", "serializable"] {
+        server.ask(&format!(
+            "ALTER ROLE keyfob SET default_transaction_isolation = '{level}'"
+        ));
+        let in_turn = (0..4).map(|number| {
+            let store = server.store();
+            async move {
+                let mut lease = store.lease(&key(), SECOND * 20).await.unwrap();
+                lease.load().await.unwrap();
+                lease.save(&entry(number)).await.unwrap();
+                lease.release().await;
+            }
+        });
+        futures_util::future::join_all(in_turn).await;
+    }
+}

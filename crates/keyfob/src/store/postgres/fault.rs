@@ -34,12 +34,7 @@ impl Fault {
             Self::TimedOut | Self::Table(_) => true,
             Self::Client(error) => match error.code() {
                 None => true,
-                Some(code) => {
-                    *code == SqlState::READ_ONLY_SQL_TRANSACTION
-                        || ["08", "57P"]
-                            .iter()
-                            .any(|class| code.code().starts_with(class))
-                }
+                Some(code) => *code == SqlState::READ_ONLY_SQL_TRANSACTION || is_restart(code),
             },
         }
     }
@@ -72,7 +67,7 @@ impl ServerFault for Fault {
             return false;
         };
         match error.code() {
-            Some(code) => is_restart(code),
+            Some(code) => is_restart(code) || is_conflict(code),
             None => error.is_closed() || causes(error).any(is_broken_connection),
         }
     }
@@ -82,6 +77,12 @@ impl ServerFault for Fault {
 fn is_restart(code: &SqlState) -> bool {
     let classes = ["08", "57P"];
     classes.iter().any(|class| code.code().starts_with(class))
+}
+
+/// Another statement was faster. This happens under an isolation level above `read committed`, or with a `lock_timeout`.
+fn is_conflict(code: &SqlState) -> bool {
+    // Transaction rollback.
+    code.code().starts_with("40") || *code == SqlState::LOCK_NOT_AVAILABLE
 }
 
 fn is_broken_connection(cause: &(dyn StdError + 'static)) -> bool {
