@@ -82,7 +82,7 @@ pub(crate) async fn all(profiles: &Profiles) -> AllStored {
             let store = Arc::clone(&store);
             let token = StoredToken {
                 store,
-                location: location.clone(),
+                location: location.trim_end().to_owned(),
                 entry,
                 profile,
             };

@@ -53,7 +53,7 @@ async fn move_newer(old: &FileStore, new: &FileStore) -> Result<bool, StoreError
 /// What becomes of the marker in the old store.
 enum Marker {
     /// Another process has saved this entry, once.
-    Conflicts(Option<Entry>),
+    Conflicts(Option<Box<Entry>>),
     IsRefused,
     ReplyIsLost,
     /// No later save is possible.
@@ -219,7 +219,7 @@ fn t9_an_entry_without_a_token_is_in_the_way_of_none() {
 
 #[test]
 fn t9_a_copy_does_not_stay_if_its_marker_cannot_be_saved() {
-    let another = Some(entry(2));
+    let another = Some(Box::new(entry(2)));
     for (saves, left) in [(Marker::Conflicts(another), 2), (Marker::IsRefused, 1)] {
         let (_folder, old, new) = stores();
         block_on(async {
