@@ -1,11 +1,12 @@
-//! A signal ends the program at once, and leaves nothing behind.
+//! A signal ends the program at once, and leaves nothing behind. Only an exchange of a refresh token is brought to its end.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use keyfob_testkit::{Expect, Gate, ScriptedResponse, Server};
+use keyfob_testkit::{Expect, Gate, ScriptedResponse, Server, json};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::keyfob::{Finished, Folder, Keyfob, finish};
@@ -34,7 +35,7 @@ fn an_interrupt_leaves_no_token_command_running() {
 
 #[test]
 fn a_signal_leaves_no_partial_file() {
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+    for (signal, code) in SIGNALS {
         let folder = Folder::new();
         let server = Server::start();
         server.expect(
@@ -119,6 +120,90 @@ fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
     let done = finish(child);
     assert_eq!((done.code, &*done.stdout), (0, "done"), "{done:?}");
 }
+
+/// A machine whose stored token is renewed with `r1`. The token endpoint responds when the gate is open, with the refresh token `r2`.
+fn rotating(gate: &Gate) -> (Folder, Server) {
+    let (folder, server) = (Folder::new(), Server::start());
+    server.expect(exchange("r1", |response| response.when(gate)));
+    let first = folder.file("first", "r1");
+    let file = format!(
+        "[profiles.a]\norigins = \"https://api.example.com\"\n[profiles.a.token]\ngrant = \"refresh_token\"\n\
+         client_id = \"a\"\ntoken_endpoint = \"{}\"\nrefresh_token = \"file:{}\"\n",
+        server.url_for("/token"),
+        first.display()
+    );
+    folder.file("keyfob.toml", &file);
+    (folder, server)
+}
+
+/// The exchange of this refresh token for the token `t2` and the refresh token `r2`.
+fn exchange(
+    refresh_token: &str,
+    change: impl FnOnce(ScriptedResponse) -> ScriptedResponse,
+) -> Expect {
+    let tokens = json!({
+        "access_token": "t2", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "r2",
+    });
+    let request = Expect::post("/token").form("refresh_token", refresh_token);
+    request.respond(change(ScriptedResponse::json(tokens)))
+}
+
+#[test]
+fn t9_a_signal_waits_for_the_new_refresh_token() {
+    for (signal, code) in SIGNALS {
+        let gate = Gate::new();
+        let (folder, server) = rotating(&gate);
+        let child = folder.keyfob(&["token", "a", "--renew"]).start();
+        server.wait_for_calls(1, TIMEOUT);
+        // `timeout` sends it to the program and to its group, and a terminal that is closed sends it twice as well.
+        send(&child, signal);
+        send(&child, signal);
+        gate.open();
+        let done = ended(child);
+        assert_eq!((done.code, &*done.stdout, &*done.stderr), (code, "", ""));
+        server.expect(exchange("r2", |response| response));
+        let next = folder.keyfob(&["token", "a", "--renew"]).run();
+        assert_eq!((next.code, &*next.stdout), (0, "t2\n"), "{next:?}");
+        server.verify();
+    }
+}
+
+#[test]
+fn a_second_signal_waits_for_no_refresh_token() {
+    for (signal, code) in SIGNALS {
+        let gate = Gate::new();
+        let (folder, server) = rotating(&gate);
+        let mut child = folder.keyfob(&["token", "a", "--renew"]).start();
+        server.wait_for_calls(1, TIMEOUT);
+        let begin = Instant::now();
+        while child.try_wait().expect("it is ours").is_none() {
+            send(&child, signal);
+            sleep(Duration::from_millis(50));
+        }
+        // Less than the program waits for an exchange.
+        assert!(begin.elapsed() < Duration::from_secs(5));
+        assert_eq!(finish(child).code, code);
+    }
+}
+
+#[test]
+fn a_person_reads_what_an_interrupted_program_waits_for() {
+    let gate = Gate::new();
+    let (folder, server) = rotating(&gate);
+    let keyfob = folder.keyfob(&["token", "a", "--renew"]);
+    let mut child = keyfob.at_terminal().stdin(Stdio::piped()).start();
+    let mut keyboard = child.stdin.take().expect("it is piped");
+    server.wait_for_calls(1, TIMEOUT);
+    keyboard.write_all(b"\x03").expect("it reads");
+    let mut screen = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut line = String::new();
+    screen.read_line(&mut line).expect("it is text");
+    assert!(line.contains("waiting for the new refresh token"), "{line}");
+    gate.open();
+    assert_eq!(ended(child).code, 130);
+}
+
+const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
 
 /// The result of a program that should end by itself. If it does not, it is killed and the test fails.
 fn ended(mut child: Child) -> Finished {

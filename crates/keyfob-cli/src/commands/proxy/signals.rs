@@ -18,10 +18,10 @@ pub(super) use unix::Signals;
 mod unix {
     use std::fs::File;
 
-    use tokio::signal::unix::{Signal, SignalKind, signal};
+    use tokio::signal::unix::{Signal, SignalKind};
 
     use super::{CliError, Event, ExitCode};
-    use crate::signals::is_ignored;
+    use crate::signals::{handled, received};
 
     /// The signals of a proxy. One that was ignored when the program started stays ignored.
     pub(in crate::commands::proxy) struct Signals {
@@ -34,11 +34,8 @@ mod unix {
 
     impl Signals {
         pub(in crate::commands::proxy) fn new() -> Result<Self, CliError> {
-            let handle = |kind: SignalKind| match is_ignored(kind.as_raw_value()) {
-                true => Ok(None),
-                false => signal(kind)
-                    .map(Some)
-                    .map_err(|error| CliError::failed("signals cannot be handled", &error)),
+            let handle = |kind| {
+                handled(kind).map_err(|error| CliError::failed("signals cannot be handled", &error))
             };
             Ok(Self {
                 interrupt: handle(SignalKind::interrupt())?,
@@ -70,13 +67,6 @@ mod unix {
             }
         }
     }
-
-    async fn received(signal: &mut Option<Signal>) {
-        match signal {
-            Some(signal) => _ = signal.recv().await,
-            None => std::future::pending().await,
-        }
-    }
 }
 
 /// Ctrl-C is the only signal.
@@ -94,6 +84,6 @@ impl Signals {
     }
 
     pub(super) async fn end(&mut self) -> ExitCode {
-        crate::signals::wait_for_signal().await
+        crate::signals::Signals::handled().next().await
     }
 }
