@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use keyfob::error::printable;
 use keyfob::pool::PoolKey;
-use keyfob::store::{EntrySummary, FileStore, StoreError, StoreKey, TokenStore};
-use keyfob::{Error, Profile, Profiles};
+use keyfob::store::{Entry, EntrySummary, FileStore, StoreError, StoreKey, StoreLease, TokenStore};
+use keyfob::{Error, Profile, Profiles, Token};
 
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
@@ -210,6 +210,40 @@ pub(crate) async fn forget_links(
         };
     }
     Ok(outcome?)
+}
+
+/// Writes, reads and removes an entry of its own.
+pub(crate) async fn round_trip(store: &dyn TokenStore) -> Result<(), StoreError> {
+    try_out(store.lease(&own_key(), LOCK_TIMEOUT).await?).await
+}
+
+/// A key that no other run has, on no machine, so that two runs do not disturb each other.
+pub(crate) fn own_key() -> StoreKey {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let (process, now) = (std::process::id(), now.unwrap_or_default().as_nanos());
+    let key = StoreKey::builder("keyfob store check").name(format!("{process} {now}"));
+    key.build()
+}
+
+/// Writes, reads and removes an entry, and ends the lease. Nothing stays but, with a keyring, an empty lock file.
+pub(crate) async fn try_out(mut lease: Box<dyn StoreLease>) -> Result<(), StoreError> {
+    let passed = write_and_read(&mut *lease).await;
+    let removed = lease.remove().await;
+    lease.release().await;
+    passed.and(removed.map(drop))
+}
+
+async fn write_and_read(lease: &mut dyn StoreLease) -> Result<(), StoreError> {
+    let token = Token::new("check").map_err(StoreError::unavailable)?;
+    let token = token.expires_in(Duration::from_secs(60));
+    lease.load().await?;
+    lease.save(&Entry::new(token, SystemTime::now())).await?;
+    match lease.load().await? {
+        Some(_) => Ok(()),
+        None => Err(StoreError::unavailable(Error::unavailable(
+            "what was written is not there",
+        ))),
+    }
 }
 
 /// How long to wait for the lock on an entry, which another process holds while it renews the token.

@@ -18,7 +18,7 @@ use crate::options::profile::{ConfigOption, NamedProfile};
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
 use crate::output::print::print_stdout;
-use crate::stored_tokens::{Counts, LOCK_TIMEOUT, store_of};
+use crate::stored_tokens::{Counts, LOCK_TIMEOUT, own_key, store_of, try_out};
 
 /// Check a token store, change its sealing key, or move what it holds
 ///
@@ -196,14 +196,14 @@ impl Opened {
 
     /// Whether a lease in this store holds up the same one in the other. An entry of their own shows that both can be used.
     async fn shares_leases_with(&self, other: &Self) -> Result<bool, StoreError> {
-        let key = check::own_key();
+        let key = own_key();
         let held = self.store.lease(&key, LOCK_TIMEOUT).await?;
         let shares_leases = match other.store.lease(&key, Duration::ZERO).await {
-            Ok(lease) => check::try_out(lease).await.map(|()| false),
+            Ok(lease) => try_out(lease).await.map(|()| false),
             Err(fault) if fault.kind() == StoreErrorKind::Busy => Ok(true),
             Err(fault) => Err(fault),
         };
-        let tried = check::try_out(held).await;
+        let tried = try_out(held).await;
         shares_leases.and_then(|shares_leases| tried.map(|()| shares_leases))
     }
 

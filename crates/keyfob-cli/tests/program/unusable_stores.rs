@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use keyfob_testkit::{TokenEndpoint, json};
+use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenEndpoint, json};
 
-use crate::keyfob::{Finished, Folder};
+use crate::keyfob::{Finished, Folder, Keyfob};
 
 /// A machine on which the profiles `a` and `b` have a token in the default store.
 struct Machine {
@@ -127,5 +127,126 @@ fn an_entry_that_cannot_be_forgotten_keeps_no_other() {
         let listed = machine.run(&["status", "--json"]).stdout;
         let output: serde_json::Value = serde_json::from_str(&listed).expect("it is JSON");
         assert_eq!(output["tokens"].as_array().map(Vec::len), Some(1));
+    }
+}
+
+/// A machine on which a person has signed in to the profile `a` with a code. The profile `b` has another store.
+struct SignedIn {
+    folder: Folder,
+    server: Server,
+}
+
+impl SignedIn {
+    fn new() -> Self {
+        let (folder, server) = (Folder::new(), Server::start());
+        let authorization = json!({
+            "device_code": "d3v1ce", "user_code": "u", "verification_uri": server.url(), "expires_in": 60, "interval": 1,
+        });
+        let token = json!({"access_token": "t", "token_type": "Bearer", "refresh_token": "r"});
+        for (path, response) in [("/device", authorization), ("/token", token)] {
+            server.expect(Expect::post(path).always(ScriptedResponse::json(response)));
+        }
+        folder.file("key-1", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+        folder.file("key-2", "MTEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+        let machine = Self { folder, server };
+        machine.configure("key-1");
+        let done = machine.login().run();
+        assert_eq!(done.code, 0, "{done:?}");
+        machine
+    }
+
+    fn configure(&self, key: &str) {
+        let profile = |name: &str| {
+            format!(
+                "[profiles.{name}]\norigins = \"https://api.example.com\"\n[profiles.{name}.token]\n\
+                 grant = \"device_code\"\nclient_id = \"a\"\ntoken_endpoint = \"{}\"\n\
+                 device_authorization_endpoint = \"{}\"\n[profiles.{name}.store]\nkind = \"file\"\n\
+                 directory = \"{}\"\nkeys = \"file:{}\"\n",
+                self.server.url_for("/token"),
+                self.server.url_for("/device"),
+                self.folder.path(&format!("store-of-{name}")).display(),
+                self.folder.path(key).display(),
+            )
+        };
+        let text = profile("a") + &profile("b");
+        self.folder.file("keyfob.toml", &text);
+    }
+
+    fn login(&self) -> Keyfob {
+        self.folder.keyfob(&["login", "a"])
+    }
+
+    fn sign_ins(&self) -> usize {
+        let received = self.server.received().into_iter();
+        received.filter(|request| request.path == "/device").count()
+    }
+
+    /// Writes this in place of the entry.
+    fn overwrite(&self, text: &str) {
+        let files = fs::read_dir(self.folder.path("store-of-a")).expect("it is there");
+        let mut files = files.map(|file| file.expect("it is there").path());
+        let entry = files.find(|file| file.extension().is_some_and(|kind| kind == "token"));
+        fs::write(entry.expect("it is there"), text).expect("it is ours");
+    }
+}
+
+#[test]
+fn a_person_signs_in_only_if_the_stored_token_can_be_replaced() {
+    type Spoil = fn(&SignedIn);
+    let cases: [(Spoil, &str); 3] = [
+        (
+            |machine| machine.overwrite("keyfob-sealed-4\nrest"),
+            "upgrade this one: ",
+        ),
+        (
+            |machine| machine.configure("key-2"),
+            "add it as an old key: ",
+        ),
+        (
+            |machine| {
+                let done = machine.folder.keyfob(&["store", "migrate", "a", "b"]);
+                assert_eq!(done.run().code, 0);
+            },
+            "use that store, or forget the token here",
+        ),
+    ];
+    for (spoil, advice) in cases {
+        let machine = SignedIn::new();
+        spoil(&machine);
+        let done = machine.login().run();
+        assert_eq!((done.code, &*done.stdout), (3, ""), "{done:?}");
+        assert!(done.complaint().contains(advice), "{done:?}");
+        assert!(done.complaint().contains("forget"), "{done:?}");
+        assert_eq!(machine.sign_ins(), 1);
+        let forgotten = machine.folder.keyfob(&["forget", "a"]).run();
+        assert_eq!(forgotten.code, 0, "{forgotten:?}");
+        let done = machine.login().run();
+        assert_eq!(done.stdout, "signed in to a\n", "{done:?}");
+    }
+}
+
+#[test]
+fn a_person_signs_in_in_place_of_a_damaged_token() {
+    let machine = SignedIn::new();
+    machine.overwrite("no entry");
+    let done = machine.login().run();
+    assert_eq!(done.stdout, "signed in to a\n", "{done:?}");
+}
+
+#[test]
+fn a_person_signs_in_only_if_a_token_can_be_written() {
+    let machine = SignedIn::new();
+    for is_stored in [true, false] {
+        let before = machine.sign_ins();
+        let done = machine.login().with_no_space_for_files().run();
+        assert_eq!((done.code, &*done.stdout), (3, ""), "{done:?}");
+        assert!(done.complaint().contains("cannot be written"), "{done:?}");
+        assert_eq!(machine.sign_ins(), before);
+        let forgotten = machine.folder.keyfob(&["forget", "a"]).run().stdout;
+        let expected = match is_stored {
+            true => "the token of a is forgotten\n",
+            false => "no token of a was stored\n",
+        };
+        assert_eq!(forgotten, expected);
     }
 }

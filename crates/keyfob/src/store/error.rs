@@ -107,7 +107,8 @@ impl StoreError {
     }
 
     /// Whether the store works, and this process cannot read the entry, as with a wrong sealing key. It does not pass by itself.
-    pub(crate) fn is_unreadable(&self) -> bool {
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
         self.is_unreadable
     }
 

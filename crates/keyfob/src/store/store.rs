@@ -430,7 +430,7 @@ async fn replace_under(lease: &mut dyn StoreLease, entry: &Entry) -> Result<(), 
     // Reading first tells a lease that can expire which save its own follows.
     match lease.load().await {
         Err(fault) if fault.kind() == StoreErrorKind::Damaged => lease.quarantine().await?,
-        // A person who signs in replaces whatever is there.
+        // A new sign-in replaces what may be used up. What another version, key or store may still need is not lost with it.
         Err(fault) if fault.kind() == StoreErrorKind::Outdated => {}
         Err(fault) => return Err(fault),
         Ok(_) => {}

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use keyfob::oauth::ManualResponse;
 use keyfob::profile::SignIn;
-use keyfob::store::{Entry, StoreKey, TokenStore};
+use keyfob::store::{Entry, StoreErrorKind, StoreKey, TokenStore, seal_again};
 use keyfob::{Profile, Token};
 
 use crate::commands::login::redirect_page::RedirectPage;
@@ -18,7 +18,7 @@ use crate::options::token::seconds;
 use crate::output::error::CliError;
 use crate::output::print::{print_stderr, print_stdout};
 use crate::output::spinner::Spinner;
-use crate::stored_tokens::{LOCK_TIMEOUT, store_of};
+use crate::stored_tokens::{LOCK_TIMEOUT, round_trip, store_of};
 
 /// The options that say how a person signs in.
 #[derive(Args)]
@@ -183,12 +183,30 @@ async fn submit_lines(manual: ManualResponse) -> Infallible {
     pending().await
 }
 
-/// Reports a store that cannot be written, before the person signs in.
+/// Reports a store that cannot be written, and a stored token that a sign-in does not replace, before the person signs in.
 pub(super) async fn require_writable(profile: &Profile) -> Result<(), CliError> {
     let (store, key) = store_of(profile)?;
-    let lease = store.lease(&key, LOCK_TIMEOUT).await;
-    lease.map_err(keyfob::Error::from)?.release().await;
-    Ok(())
+    // Saved as it is, so that nothing is lost if the sign-in fails.
+    let tried = match seal_again(&*store, &key, LOCK_TIMEOUT).await {
+        Ok(true) => return Ok(()),
+        Ok(false) => round_trip(&*store).await,
+        Err(fault) => match fault.kind() {
+            // The new token replaces it.
+            StoreErrorKind::Damaged | StoreErrorKind::Outdated => round_trip(&*store).await,
+            _ => Err(fault),
+        },
+    };
+    tried.map_err(|fault| {
+        let can_be_forgotten = fault.is_unreadable() && fault.moved_to().is_none();
+        let error = CliError::from(keyfob::Error::from(fault));
+        match error.message() {
+            Some(reason) if can_be_forgotten => CliError::new(
+                error.exit(),
+                format!("{reason}; or remove that token with `keyfob forget`, and sign in again"),
+            ),
+            _ => error,
+        }
+    })
 }
 
 async fn save(store: &dyn TokenStore, key: &StoreKey, token: Token) -> Result<(), CliError> {

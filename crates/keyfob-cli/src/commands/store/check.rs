@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use keyfob::Token;
 use keyfob::error::printable;
-use keyfob::store::{Entry, StoreError, StoreKey, StoreLease, TokenStore};
+use keyfob::store::{StoreError, StoreKey, TokenStore};
 
 use crate::output::error::{CliError, with_causes};
 use crate::output::exit_code::ExitCode;
 use crate::output::print::print_stdout;
-use crate::stored_tokens::LOCK_TIMEOUT;
+use crate::stored_tokens::round_trip;
 
 /// Writes, reads and removes an entry of its own; then reads those of others.
 pub(super) async fn run(store: &dyn TokenStore) -> Result<ExitCode, CliError> {
@@ -47,39 +46,6 @@ fn line(what: &str, found: Result<String, StoreError>) -> Result<bool, CliError>
 fn took(start: Instant) -> String {
     let milliseconds = start.elapsed().as_millis();
     format!("lease, write, read and remove took {milliseconds} ms")
-}
-
-async fn round_trip(store: &dyn TokenStore) -> Result<(), StoreError> {
-    try_out(store.lease(&own_key(), LOCK_TIMEOUT).await?).await
-}
-
-/// A key that no other run has, on no machine, so that two runs do not disturb each other.
-pub(super) fn own_key() -> StoreKey {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let (process, now) = (std::process::id(), now.unwrap_or_default().as_nanos());
-    let key = StoreKey::builder("keyfob store check").name(format!("{process} {now}"));
-    key.build()
-}
-
-/// Writes, reads and removes an entry, and ends the lease. Nothing stays but, with a keyring, an empty lock file.
-pub(super) async fn try_out(mut lease: Box<dyn StoreLease>) -> Result<(), StoreError> {
-    let passed = write_and_read(&mut *lease).await;
-    let removed = lease.remove().await;
-    lease.release().await;
-    passed.and(removed.map(drop))
-}
-
-async fn write_and_read(lease: &mut dyn StoreLease) -> Result<(), StoreError> {
-    let token = Token::new("check").map_err(StoreError::unavailable)?;
-    let token = token.expires_in(Duration::from_secs(60));
-    lease.load().await?;
-    lease.save(&Entry::new(token, SystemTime::now())).await?;
-    match lease.load().await? {
-        Some(_) => Ok(()),
-        None => Err(StoreError::unavailable(keyfob::Error::unavailable(
-            "what was written is not there",
-        ))),
-    }
 }
 
 /// Opens an entry, and compares the clocks of the machine that saved it and of this one.
