@@ -1,14 +1,14 @@
 //! People sign in and out, with a browser or a code.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 
 use keyfob_testkit::{Expect, Received, ScriptedResponse, Server, json};
 
-use crate::keyfob::{Finished, Folder, Keyfob};
+use crate::keyfob::{Finished, Folder, Keyfob, finish};
 use crate::pending_sign_in::{PendingSignIn, get, parameter, redirect_url};
 use crate::waiting::wait_until;
 
@@ -191,6 +191,41 @@ fn a_person_can_paste_the_address_of_a_browser_on_another_machine() {
     );
     assert!(!done.stderr.contains("c0de"), "{done:?}");
     assert_eq!(machine.run(&["token", "--profile=a"]).stdout, "first\n");
+}
+
+#[test]
+fn an_address_that_the_terminal_cuts_can_be_opened_on_this_machine() {
+    let machine = Machine::new("authorization_code");
+    let code = "c".repeat(5000);
+    machine.server.expect(
+        Expect::post("/token")
+            .form("code", &code)
+            .respond(ScriptedResponse::json(token("first", 600))),
+    );
+    // `script` and the program are not in the machine's own folder.
+    let path = std::env::var("PATH").expect("it is set");
+    let keyfob = machine.keyfob(&["login", "--no-browser"]);
+    let keyfob = keyfob.env("PATH", &path).at_terminal();
+    let mut child = keyfob.stdin(Stdio::piped()).start();
+    let mut keyboard = child.stdin.take().expect("it is piped");
+    let mut screen = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut line_with = |words: &str| {
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            let read = screen.read_line(&mut line).expect("it is text");
+            assert!(read > 0, "it ended");
+        }
+        line
+    };
+    let url: url::Url = line_with("/authorize?").trim().parse().expect("it is one");
+    line_with("Paste the address");
+    let address = redirect_url(&url, &format!("code={code}"));
+    writeln!(keyboard, "{address}").expect("it reads");
+    line_with("4095 characters");
+    get(&address);
+    line_with("signed in to a");
+    assert_eq!(finish(child).code, 0);
 }
 
 #[test]

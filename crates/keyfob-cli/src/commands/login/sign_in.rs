@@ -11,7 +11,7 @@ use keyfob::store::{Entry, StoreErrorKind, StoreKey, TokenStore, seal_again};
 use keyfob::{Profile, Token};
 
 use crate::commands::login::redirect_page::RedirectPage;
-use crate::commands::login::terminal_lines::terminal_lines;
+use crate::commands::login::terminal_lines::{may_be_cut, terminal_lines};
 use crate::commands::login::wishes::{Wishes, words};
 use crate::options::profile::ConfigOption;
 use crate::options::token::seconds;
@@ -176,6 +176,10 @@ async fn submit_lines(manual: ManualResponse) -> Infallible {
         if line.trim().is_empty() {
             continue;
         }
+        if may_be_cut(&line) {
+            print_stderr(CUT);
+            continue;
+        }
         if let Err(error) = manual.submit(&line).await {
             print_stderr(format!("keyfob: {error}\n"));
         }
@@ -217,3 +221,7 @@ async fn save(store: &dyn TokenStore, key: &StoreKey, token: Token) -> Result<()
 
 /// What to do if the browser cannot open the redirect URI, which is an address of this machine.
 const MANUAL: &str = "If that browser runs on another machine, its last page cannot be opened. Paste the address of that page here:";
+
+/// What to do with an address that the terminal has cut. The redirect URI is an address of this machine.
+const CUT: &str = "keyfob: the terminal cuts a line after 4095 characters, and the address is longer; forward its port to this machine \
+                   with `ssh -L` and load the page again, open the address on this machine, or sign in with --device\n";

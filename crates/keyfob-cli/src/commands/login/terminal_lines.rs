@@ -1,6 +1,6 @@
 //! The lines that a person types.
 
-use std::io::{BufRead, stdin};
+use std::io::{BufRead, IsTerminal, stdin};
 use std::thread;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -34,8 +34,6 @@ pub(super) fn terminal_lines() -> UnboundedReceiver<String> {
 /// False for a terminal that belongs to another job: reading from it would stop a program in the background.
 #[cfg(unix)]
 fn is_readable() -> bool {
-    use std::io::IsTerminal;
-
     use rustix::process::getpgrp;
     use rustix::termios::tcgetpgrp;
 
@@ -46,3 +44,11 @@ fn is_readable() -> bool {
 fn is_readable() -> bool {
     true
 }
+
+/// Whether a terminal may have cut this line, without a word.
+pub(super) fn may_be_cut(line: &str) -> bool {
+    cfg!(unix) && stdin().is_terminal() && line.trim_end_matches('\n').len() >= LONGEST_LINE
+}
+
+/// What is left of a longer line at a terminal of Linux (`N_TTY_BUF_SIZE`).
+const LONGEST_LINE: usize = 4095;
