@@ -39,6 +39,7 @@ use crate::source::command::HelperRequest;
 use crate::source::command::redact::{redact, redact_line};
 use crate::source::command::reply;
 use crate::source::token_text;
+use crate::source::token_text::TypeUse;
 use crate::store::record::{decode, encode, framed};
 use crate::store::seal::{SealingKey, SealingKeys};
 use crate::token::secret::Secret;
@@ -171,7 +172,7 @@ fn helper_output(data: &[u8]) {
             entry: String::new(),
         },
     ] {
-        if let Err(error) = reply::read(&request, data) {
+        if let Err(error) = reply::read(&request, data, TypeUse::UsualScheme) {
             check(&error);
         }
     }

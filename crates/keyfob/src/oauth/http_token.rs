@@ -26,7 +26,7 @@ use crate::oauth::http_token::pointer::Pointer;
 use crate::oauth::http_token::renewal::{Attempt, Renewal};
 use crate::oauth::inner_tokens::{InnerSources, InnerTokens};
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
-use crate::source::token_text::{expiry_beside, parse};
+use crate::source::token_text::{TypeUse, expiry_beside, parse_as};
 use crate::token::json::Json;
 use crate::token::token::{Expiry, Token};
 
@@ -72,7 +72,11 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    async fn request_token(&self, tokens: &InnerTokens<'_>) -> Result<Token, Error> {
+    async fn request_token(
+        &self,
+        tokens: &InnerTokens<'_>,
+        type_use: TypeUse,
+    ) -> Result<Token, Error> {
         let (headers, body) = (self.headers(tokens)?, self.body.text(tokens));
         let sent = self
             .http
@@ -81,7 +85,7 @@ impl Settings {
         if !response.status.is_success() {
             return Err(self.refusal(&response));
         }
-        let token = self.read(&response)?;
+        let token = self.read(&response, type_use)?;
         if let Some(renewal) = &self.renewal {
             renewal.record(&response, &token);
         }
@@ -92,7 +96,7 @@ impl Settings {
     async fn fetch_new(&self, request: &TokenRequest) -> Result<Token, Error> {
         let mut tokens = self.inner.tokens(request).await?;
         loop {
-            match self.request_token(&tokens).await {
+            match self.request_token(&tokens, request.type_use).await {
                 Err(error) if tokens.replaced_after(&error).await => {}
                 outcome => return tokens.end(outcome),
             }
@@ -120,15 +124,15 @@ impl Settings {
         Ok(headers)
     }
 
-    fn read(&self, response: &ServerResponse) -> Result<Token, Error> {
+    fn read(&self, response: &ServerResponse, type_use: TypeUse) -> Result<Token, Error> {
         let text = response.text();
         if self.token.is_none() && self.expiry.is_none() {
-            return self.read_any_format(&text);
+            return self.read_any_format(&text, type_use);
         }
         let json: Json = serde_json::from_str(&text).map_err(|_| not_json(&self.endpoint))?;
         let (token, beside) = match &self.token {
             Some(pointer) => self.read_at(pointer, &json)?,
-            None => (self.read_any_format(&text)?, Expiry::Unknown),
+            None => (self.read_any_format(&text, type_use)?, Expiry::Unknown),
         };
         let expiry = match &self.expiry {
             Some(setting) => setting.read(&self.endpoint, &json)?,
@@ -140,8 +144,8 @@ impl Settings {
         })
     }
 
-    fn read_any_format(&self, text: &str) -> Result<Token, Error> {
-        parse(text.as_bytes()).map_err(|fault| {
+    fn read_any_format(&self, text: &str, type_use: TypeUse) -> Result<Token, Error> {
+        parse_as(text.as_bytes(), type_use).map_err(|fault| {
             let endpoint = &self.endpoint;
             let message = format!("{endpoint} sent a response that holds no token: {fault}");
             Error::new(fault.kind(), message)

@@ -13,7 +13,9 @@ use crate::profile::profile::Profile;
 use crate::profile::schema::token::{Link, TokenFrom, TokenSettings};
 use crate::profile::set_each::SetEach;
 use crate::source::persisted::Persisted;
+use crate::source::placed::Placement;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
+use crate::token::token::BEARER;
 
 impl Profile {
     /// The sources of the tokens with which the profile's token is fetched.
@@ -97,7 +99,9 @@ impl CachedLink {
             return Ok(cache);
         }
         let token = &self.token;
-        let cache = TokenCache::builder(Arc::clone(&self.source))
+        // Only the text of its token is used, so its type does not matter.
+        let source = Placement::scheme(BEARER)?.place(Arc::clone(&self.source));
+        let cache = TokenCache::builder(source)
             .like(request)
             .set_each(token.fetch_timeout, TokenCacheBuilder::fetch_timeout)
             .set_each(token.default_lifetime, TokenCacheBuilder::default_lifetime)

@@ -16,7 +16,7 @@ use crate::source::command::CommandToken;
 use crate::source::env::EnvToken;
 use crate::source::file::FileToken;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
-use crate::source::token_text::parse;
+use crate::source::token_text::parse_as;
 use crate::token::json::Json;
 use crate::token::secret_file::{FileUse, SecretFile};
 
@@ -168,7 +168,7 @@ impl TokenSource for SecretToken {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         Box::pin(async move {
             let text = self.0.read(request).await?;
-            parse(text.as_bytes()).map_err(|fault| {
+            parse_as(text.as_bytes(), request.type_use).map_err(|fault| {
                 let message = format!("the secret in {} is no token: {fault}", self.0);
                 Error::new(fault.kind(), message)
             })

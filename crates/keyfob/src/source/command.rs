@@ -368,9 +368,9 @@ impl CommandToken {
 
 impl TokenSource for CommandToken {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
-        let source = self.clone();
+        let (source, type_use) = (self.clone(), request.type_use);
         self.run(request, move |stdout| {
-            let token = reply::read(&source.request, &stdout);
+            let token = reply::read(&source.request, &stdout, type_use);
             token.map_err(|fault| source.no_token(&fault, ""))
         })
     }

@@ -11,7 +11,7 @@ use crate::error::error::Error;
 use crate::error::printable::printable;
 use crate::error::shown_name::shown_name;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
-use crate::source::token_text::parse;
+use crate::source::token_text::{TypeUse, parse_as};
 use crate::token::token::Token;
 
 /// The token in an environment variable, which is read each time a token is needed.
@@ -38,7 +38,7 @@ impl EnvToken {
         }
     }
 
-    fn read(&self) -> Result<Token, Error> {
+    fn read(&self, type_use: TypeUse) -> Result<Token, Error> {
         let name = self.variable.to_string_lossy();
         let fault = |name: &str, what| {
             format!("the environment variable {name} {what}; set it to the token")
@@ -52,7 +52,7 @@ impl EnvToken {
         if text.trim().is_empty() {
             return Err(Error::unavailable(fault(&name, "is empty")));
         }
-        parse(text.as_bytes()).map_err(|fault| {
+        parse_as(text.as_bytes(), type_use).map_err(|fault| {
             let message = format!("the environment variable {name} holds no token: {fault}");
             Error::new(fault.kind(), message)
         })
@@ -69,7 +69,7 @@ fn unset_name(name: &str) -> String {
 }
 
 impl TokenSource for EnvToken {
-    fn fetch<'a>(&'a self, _: &'a TokenRequest) -> TokenFuture<'a> {
-        Box::pin(ready(self.read()))
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
+        Box::pin(ready(self.read(request.type_use)))
     }
 }

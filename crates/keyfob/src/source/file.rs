@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::error::{Error, ErrorKind};
 use crate::error::printable::printable;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
-use crate::source::token_text::parse;
+use crate::source::token_text::{TypeUse, parse_as};
 use crate::token::secret_file::{FileUse, SecretFile};
 use crate::token::token::{Expiry, Token};
 
@@ -52,12 +52,13 @@ impl FileToken {
 impl TokenSource for FileToken {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         let file = self.file.clone();
-        let token = request.run_blocking(move || read(&file));
+        let type_use = request.type_use;
+        let token = request.run_blocking(move || read(&file, type_use));
         Box::pin(async move { token.await? })
     }
 }
 
-fn read(file: &SecretFile) -> Result<Token, Error> {
+fn read(file: &SecretFile, type_use: TypeUse) -> Result<Token, Error> {
     // Every fault is temporary, because another program writes the file and may mend it.
     let (text, changed) = file
         .read_dated()
@@ -68,7 +69,7 @@ fn read(file: &SecretFile) -> Result<Token, Error> {
             "the token file {path} is empty; another program may be writing it"
         )));
     }
-    let token = parse(text.as_bytes()).map_err(|fault| {
+    let token = parse_as(text.as_bytes(), type_use).map_err(|fault| {
         let message = format!("the token file {path} holds no token: {fault}");
         Error::new(fault.kind(), message)
     })?;

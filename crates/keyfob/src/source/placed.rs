@@ -4,6 +4,7 @@ use http::HeaderName;
 
 use crate::error::error::Error;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
+use crate::source::token_text::TypeUse;
 use crate::token::token::{Token, check_scheme};
 
 /// Where in a request a token goes: a header of its own, or a scheme in `Authorization`.
@@ -79,7 +80,11 @@ struct Placed<S> {
 impl<S: TokenSource> TokenSource for Placed<S> {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         Box::pin(async move {
-            let token = self.source.fetch(request).await?;
+            let request = TokenRequest {
+                type_use: TypeUse::Ignored,
+                ..request.clone()
+            };
+            let token = self.source.fetch(&request).await?;
             Ok(self.placement.apply(token))
         })
     }

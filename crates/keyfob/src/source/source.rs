@@ -16,6 +16,7 @@ use crate::runtime::runtime;
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::source::reentrancy;
 use crate::source::reentrancy::inside;
+use crate::source::token_text::TypeUse;
 use crate::token::token::Token;
 
 /// Something that can be asked for a token.
@@ -152,6 +153,7 @@ pub struct TokenRequest {
     pub(crate) cache: usize,
     /// The fetch already runs on a task that no timeout and no caller drops.
     pub(crate) is_detached: bool,
+    pub(crate) type_use: TypeUse,
 }
 
 impl TokenRequest {
@@ -209,6 +211,7 @@ impl TokenRequest {
             default_lifetime: None,
             cache: 0,
             is_detached: false,
+            type_use: TypeUse::UsualScheme,
         }
     }
 
@@ -233,6 +236,7 @@ impl TokenRequest {
             },
             previous: None,
             challenges: Challenges::default(),
+            type_use: TypeUse::Ignored,
             ..self.clone()
         }
     }

@@ -11,8 +11,8 @@
 //! | `success` | Google executable source | `id_token` |
 //! | `headers` | EngFlow and Bazel credential helper | the header `Authorization`, or else the first; all others are sent with it |
 //! | `Secret` | Docker | `Secret` |
-//! | `access_token` | OAuth 2.0 (RFC 6749 §5.1) | `access_token` under the scheme `token_type` |
-//! | `accessToken` | Azure CLI, AWS single sign-on | `accessToken` under the scheme `tokenType` |
+//! | `access_token` | OAuth 2.0 (RFC 6749 §5.1) | `access_token` under the scheme `token_type`, see [`TypeUse`] |
+//! | `accessToken` | Azure CLI, AWS single sign-on | `accessToken` under the scheme `tokenType`, see [`TypeUse`] |
 //! | `token` | Terraform and others | `token`, or the token in that object |
 //! | `credential`, `credentials`, `data`, `result`, `status` | gcloud and others | the token in that object |
 //! | a JSON text | `az … --query accessToken` | the text |
@@ -68,9 +68,25 @@ const DOCKER_NOT_FOUND: &str = "credentials not found in native keychain";
 ///
 /// Why there is no token in it, or why its expiry cannot be read. The text begins with "it" and quotes nothing of the input.
 pub fn parse(text: &[u8]) -> Result<Token, Error> {
+    parse_as(text, TypeUse::AnyScheme)
+}
+
+/// What the type of a token (`token_type`, RFC 6749 §5.1) means for how the token is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TypeUse {
+    /// It is the scheme in `Authorization`, if it is one of those that servers name by it.
+    UsualScheme,
+    /// It is the scheme, whatever it is.
+    AnyScheme,
+    /// Nothing. Another setting says how the token is sent, or only its text is used.
+    Ignored,
+}
+
+/// Makes a token from text, for a source that is asked for a token with this use of its type.
+pub(crate) fn parse_as(text: &[u8], type_use: TypeUse) -> Result<Token, Error> {
     let text = trimmed(text)?;
     let token = if text.starts_with(['{', '[', '"']) {
-        read_json(text)?
+        read_json(text, type_use)?
     } else if git::is_credential(text) {
         git::read(text)?
     } else {
@@ -110,7 +126,7 @@ fn trimmed(text: &[u8]) -> Result<&str, Error> {
     Ok(text)
 }
 
-fn read_json(text: &str) -> Result<Token, Error> {
+fn read_json(text: &str, type_use: TypeUse) -> Result<Token, Error> {
     if text.starts_with('"') {
         let mut values = Json::all(text)?.into_iter();
         let (Some(Json::Text(mut text)), None) = (values.next(), values.next()) else {
@@ -118,7 +134,7 @@ fn read_json(text: &str) -> Result<Token, Error> {
         };
         return token_of(std::mem::take(&mut *text));
     }
-    read_object(document(text)?)
+    read_object(document(text)?, type_use)
 }
 
 /// The only object in the output, or the one that follows Cargo's greeting.

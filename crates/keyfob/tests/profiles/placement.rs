@@ -106,6 +106,61 @@ fn header_scheme_and_token_type_apply_to_the_token_of_each_grant() {
 }
 
 #[test]
+fn the_type_in_a_token_file_matters_only_if_the_profile_has_no_place() {
+    let folder = Folder::new();
+    let text = r#"{"access_token":"t","token_type":"BearerToken"}"#;
+    let file = folder.file("token", text);
+    let server = Server::start();
+    let get = || Expect::get("/token").respond(ScriptedResponse::text(text));
+    for source in [
+        format!("source = \"file:{}\"", file.display()),
+        format!("source = \"command:cat {}\"", file.display()),
+        format!("source = \"http\"\nurl = \"{}\"", server.url_for("/token")),
+    ] {
+        let is_http = usize::from(source.contains("http"));
+        server.expect(get().times(3 * is_http));
+        let without = tokens(&source).authenticate_blocking().unwrap_err();
+        assert_eq!(without.kind(), ErrorKind::Malformed, "{source}");
+        let message = without.to_string();
+        assert!(
+            message.contains("`token_type`") && message.contains("`scheme`"),
+            "{message}"
+        );
+        for (place, name, value) in [
+            ("scheme = \"Bearer\"", "authorization", "Bearer t"),
+            ("header = \"x-key\"", "x-key", "t"),
+        ] {
+            let sent = field(&format!("{source}\n{place}"));
+            assert_eq!(sent, (name.to_owned(), value.to_owned()));
+        }
+    }
+}
+
+#[test]
+fn the_type_of_a_token_that_is_only_exchanged_does_not_matter() {
+    let folder = Folder::new();
+    let text = r#"{"access_token":"inner","token_type":"urn:ietf:params:oauth:token-type:jwt"}"#;
+    let file = folder.file("token", text);
+    let server = Server::start();
+    server.expect(Expect::get("/inner").respond(ScriptedResponse::text(text)));
+    let inner = server.url_for("/inner");
+    for subject in [
+        format!("\"file:{}\"", file.display()),
+        format!("{{ source = \"http\", url = \"{inner}\" }}"),
+    ] {
+        server.expect(Expect::post("/token").respond(ScriptedResponse::json(
+            json!({"access_token": "outer", "token_type": "N_A", "expires_in": 60}),
+        )));
+        let endpoint = server.url_for("/token");
+        let sent = field(&format!(
+            "grant = \"token_exchange\"\nclient_id = \"a\"\ntoken_endpoint = \"{endpoint}\"\n\
+             token_type = \"Bearer\"\nsubject_token = {subject}\nsubject_token_type = \"jwt\""
+        ));
+        assert_eq!(sent.1, "Bearer outer", "{subject}");
+    }
+}
+
+#[test]
 fn a_token_that_is_bound_to_a_key_has_no_other_place() {
     for place in ["header = \"x-key\"", "scheme = \"Other\""] {
         let found = faults(&format!(

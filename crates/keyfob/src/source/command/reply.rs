@@ -2,11 +2,15 @@
 
 use crate::error::error::{Error, ErrorKind};
 use crate::source::command::request::HelperRequest;
-use crate::source::token_text::parse;
+use crate::source::token_text::{TypeUse, parse_as};
 use crate::token::token::Token;
 
 /// The token in the output. A helper that says in its own protocol that it has none is told apart from one that prints rubbish.
-pub(crate) fn read(request: &HelperRequest, stdout: &[u8]) -> Result<Token, Error> {
+pub(crate) fn read(
+    request: &HelperRequest,
+    stdout: &[u8],
+    type_use: TypeUse,
+) -> Result<Token, Error> {
     let text = String::from_utf8_lossy(stdout);
     let text = text.trim();
     match request {
@@ -24,9 +28,9 @@ pub(crate) fn read(request: &HelperRequest, stdout: &[u8]) -> Result<Token, Erro
         )),
         HelperRequest::Pass { .. } => {
             let first = stdout.split(|byte| *byte == b'\n').next();
-            parse(first.unwrap_or_default())
+            parse_as(first.unwrap_or_default(), type_use)
         }
-        _ => parse(stdout),
+        _ => parse_as(stdout, type_use),
     }
 }
 

@@ -7,28 +7,34 @@ use http::{HeaderName, header};
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
-use crate::source::token_text::expiry;
+use crate::source::token_text::{TypeUse, expiry};
 use crate::token::json::{Json, Object};
-use crate::token::token::{Expiry, Token};
+use crate::token::token::{Expiry, Token, check_scheme};
 
 /// Makes a token from an object. The table in `token_text.rs` has the same order.
-pub(super) fn read_object(mut object: Object) -> Result<Token, Error> {
+pub(super) fn read_object(mut object: Object, type_use: TypeUse) -> Result<Token, Error> {
     if let Some(failure) = reported(&mut object) {
         return Err(failure);
     }
     if object.is("kind", "ExecCredential") {
         return kubernetes(object);
     }
-    for (field, read) in READERS {
-        if object.has(field) {
-            return read(object);
-        }
+    let format = READERS.into_iter().find(|(field, _)| object.has(field));
+    if let Some((field, read)) = format
+        && !(CONTAINERS.contains(&field) && object.has_object(field))
+    {
+        let scheme = scheme(&mut object, field, type_use)?;
+        let token = read(object)?;
+        return match scheme {
+            Some(scheme) => token.scheme(&scheme),
+            None => Ok(token),
+        };
     }
     let inner = CONTAINERS
         .into_iter()
         .find(|field| object.has_object(field));
     match inner {
-        Some(field) => nested(object, field),
+        Some(field) => nested(object, field, type_use),
         None => Err(unknown(&object)),
     }
 }
@@ -59,7 +65,14 @@ const READERS: [(&str, Read); 8] = [
 ];
 
 /// Fields whose value may be an object with the token, as in the output of `gcloud config config-helper`.
-const CONTAINERS: [&str; 5] = ["credential", "credentials", "data", "result", "status"];
+const CONTAINERS: [&str; 6] = [
+    "token",
+    "credential",
+    "credentials",
+    "data",
+    "result",
+    "status",
+];
 
 /// <https://doc.rust-lang.org/cargo/reference/credential-provider-protocol.html>
 fn cargo(mut object: Object) -> Result<Token, Error> {
@@ -208,30 +221,25 @@ fn docker(mut object: Object) -> Result<Token, Error> {
 /// RFC 6749 §5.1.
 fn oauth(mut object: Object) -> Result<Token, Error> {
     let token = token_of(required(&mut object, "access_token")?)?;
-    let token = with_scheme(token, optional(&mut object, "token_type")?)?;
     Ok(token.expiry(expiry::of(&object)?))
 }
 
 /// <https://learn.microsoft.com/cli/azure/account#az-account-get-access-token>
 fn azure(mut object: Object) -> Result<Token, Error> {
     let token = token_of(required(&mut object, "accessToken")?)?;
-    let token = with_scheme(token, optional(&mut object, "tokenType")?)?;
     Ok(token.expiry(expiry::of(&object)?))
 }
 
 /// <https://developer.hashicorp.com/terraform/internals/credentials-helpers>
 fn terraform(mut object: Object) -> Result<Token, Error> {
-    if object.has_object("token") {
-        return nested(object, "token");
-    }
     let token = token_of(required(&mut object, "token")?)?;
     Ok(token.expiry(expiry::of(&object)?))
 }
 
 /// An object in an object. The expiry may be in either.
-fn nested(mut object: Object, field: &'static str) -> Result<Token, Error> {
+fn nested(mut object: Object, field: &'static str, type_use: TypeUse) -> Result<Token, Error> {
     let outer = expiry::of(&object)?;
-    let token = read_object(inner(&mut object, field)?)?;
+    let token = read_object(inner(&mut object, field)?, type_use)?;
     Ok(match token.expires() {
         Expiry::Unknown => token.expiry(outer),
         _ => token,
@@ -250,15 +258,39 @@ pub(super) fn token_of(text: String) -> Result<Token, Error> {
 
 const NO_TOKEN: [&str; 5] = ["(null)", "None", "nil", "null", "undefined"];
 
-/// RFC 6749 §5.1: the value of `token_type` is case insensitive, and many servers send `bearer` for the scheme `Bearer`.
-fn with_scheme(token: Token, kind: Option<Zeroizing<String>>) -> Result<Token, Error> {
-    let Some(kind) = kind.filter(|kind| !kind.eq_ignore_ascii_case("bearer")) else {
-        return Ok(token);
+/// The scheme that the type beside the token in this field names; `None` for a bearer token.
+fn scheme(
+    object: &mut Object,
+    token: &str,
+    type_use: TypeUse,
+) -> Result<Option<Zeroizing<String>>, Error> {
+    let beside = TYPES.into_iter().find(|(field, _)| *field == token);
+    let Some((_, field)) = beside.filter(|_| type_use != TypeUse::Ignored) else {
+        return Ok(None);
     };
-    token.scheme(&kind).map_err(|_| {
-        Error::malformed("it has a token type that is not the name of a scheme such as `Bearer`")
-    })
+    let kind = optional(object, field)?.unwrap_or_default();
+    let kind = Zeroizing::new(kind.trim().to_owned());
+    // RFC 6749 §5.1: the value is case insensitive. RFC 8693 §2.2.1 has `N_A` for a token that is no access token.
+    let is = |known: &str| kind.eq_ignore_ascii_case(known);
+    if ["", "bearer", "n_a"].into_iter().any(is) {
+        return Ok(None);
+    }
+    match type_use {
+        TypeUse::UsualScheme if !["basic", "token"].into_iter().any(is) => {
+            Err(Error::malformed(format!(
+                "it has a `{field}` other than `Bearer`, `Basic` and `token`; in a profile, set `scheme` to the word that the API \
+                 expects before the token, such as `Bearer`"
+            )))
+        }
+        _ if check_scheme(&kind).is_err() => Err(Error::malformed(
+            "it has a token type that is not the name of a scheme such as `Bearer`",
+        )),
+        _ => Ok(Some(kind)),
+    }
 }
+
+/// The fields with a token, and those with its type.
+const TYPES: [(&str, &str); 2] = [("access_token", "token_type"), ("accessToken", "tokenType")];
 
 fn unknown(object: &Object) -> Error {
     if object.is_empty() {

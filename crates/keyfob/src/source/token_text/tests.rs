@@ -121,6 +121,42 @@ fn oauth_has_a_scheme_and_a_lifetime() {
 }
 
 #[test]
+fn only_a_usual_type_becomes_the_scheme_of_a_sources_token() {
+    for (token, kind) in [("access_token", "token_type"), ("accessToken", "tokenType")] {
+        let read = |value: Value, type_use| {
+            let response = json!({ "data": { token: "t0k", kind: value } }).to_string();
+            let token = parse_as(response.as_bytes(), type_use)?;
+            Ok::<_, Error>(headers(&token).remove(0).1)
+        };
+        for (value, sent) in [
+            (json!("bearer"), "Bearer t0k"),
+            (json!(""), "Bearer t0k"),
+            (json!(" N_A "), "Bearer t0k"),
+            (json!("n_a"), "Bearer t0k"),
+            (Value::Null, "Bearer t0k"),
+            (json!("Basic"), "Basic t0k"),
+            (json!("token"), "token t0k"),
+        ] {
+            for type_use in [TypeUse::UsualScheme, TypeUse::AnyScheme] {
+                assert_eq!(read(value.clone(), type_use).unwrap(), sent, "{value}");
+            }
+        }
+        for value in ["BearerToken", "DPoP", "s3cr3t", "urn:x y"] {
+            let error = read(json!(value), TypeUse::UsualScheme).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Malformed);
+            let text = error.to_string();
+            assert!(
+                text.contains(&format!("`{kind}`")) && text.contains("`scheme`"),
+                "{text}"
+            );
+            assert!(!text.contains(value), "{text}");
+            let ignored = read(json!(value), TypeUse::Ignored);
+            assert_eq!(ignored.unwrap(), "Bearer t0k");
+        }
+    }
+}
+
+#[test]
 fn from_the_azure_cli_seconds_count_and_not_the_local_time() {
     for seconds in [json!(TIME), json!(TIME.to_string())] {
         let output = json!({
