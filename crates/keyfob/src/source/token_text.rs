@@ -40,7 +40,7 @@ mod tests;
 
 use crate::error::error::Error;
 use crate::source::token_text::formats::{
-    ACCEPTED, no_credential, read_object, reported, token_of,
+    ACCEPTED, error_response, no_credential, read_object, reported, token_of,
 };
 use crate::token::json::{Json, Object};
 use crate::token::token::Expiry;
@@ -105,7 +105,8 @@ pub(crate) fn reported_failure(stdout: &[u8]) -> Option<Error> {
     if !text.starts_with('{') {
         return None;
     }
-    reported(&mut document(text).ok()?)
+    let mut object = document(text).ok()?;
+    reported(&mut object).or_else(|| error_response(&object))
 }
 
 /// The expiry among the fields of an object, whatever it is called (T5).

@@ -292,16 +292,39 @@ fn scheme(
 /// The fields with a token, and those with its type.
 const TYPES: [(&str, &str); 2] = [("access_token", "token_type"), ("accessToken", "tokenType")];
 
+/// The failure of an object that has the error of RFC 6749 §5.2 in place of a token.
+pub(super) fn error_response(object: &Object) -> Option<Error> {
+    let code = object.text("error").filter(|code| !code.is_empty())?;
+    let code = match is_plain(code, LONGEST_CODE) {
+        true => format!(": `{code}`"),
+        false => String::new(),
+    };
+    Some(Error::unavailable(format!(
+        "it is the error response of a token endpoint{code}; see why the program that wrote it got no token"
+    )))
+}
+
+/// Whether a text is a word, such as a name or a code, and so no secret.
+fn is_plain(text: &str, longest: usize) -> bool {
+    (1..=longest).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+}
+
+const LONGEST_NAME: usize = 24;
+const LONGEST_CODE: usize = 40;
+
 fn unknown(object: &Object) -> Error {
-    if object.is_empty() {
+    if let Some(failure) = error_response(object) {
+        return failure;
+    }
+    // Of the fields that hold a token, only one that is null can be left.
+    let is_known = |name: &str| READERS.iter().any(|(field, _)| *field == name);
+    if object.is_empty() || object.names().any(is_known) {
         return no_credential();
     }
-    let plain = |name: &&str| {
-        (1..=24).contains(&name.len())
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
-    };
+    let plain = |name: &&str| is_plain(name, LONGEST_NAME);
     let names: Vec<_> = object.names().filter(plain).take(8).collect();
     let names = match names.as_slice() {
         [] => String::new(),

@@ -254,6 +254,10 @@ fn r2_a_helper_without_a_credential_is_an_error() {
         "protocol=https\nhost=example.com\n",
         "password=\n",
         r#"{"Err":{"kind":"not-found"}}"#,
+        r#"{"access_token":null,"expires_in":300}"#,
+        r#"{"accessToken":null}"#,
+        r#"{"data":{"token":null}}"#,
+        r#"{"error":null,"access_token":null}"#,
     ] {
         let error = error(output);
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{output}");
@@ -352,6 +356,35 @@ fn failures_on_stdout_are_found_with_any_exit_status() {
     for output in ["", "t0k", "{", r#"{"success":true}"#, "[]"] {
         assert!(reported_failure(output.as_bytes()).is_none(), "{output}");
     }
+}
+
+#[test]
+fn an_error_response_shows_its_code_if_it_is_a_word() {
+    for (code, shown) in [
+        ("invalid_grant", "`invalid_grant`"),
+        ("s3cr3t", "endpoint;"),
+        ("two words", "endpoint;"),
+    ] {
+        let response =
+            json!({ "error": code, "error_description": "s3cr3t", "access_token": null });
+        for error in [
+            error(&response),
+            error(json!({ "data": response })),
+            reported_failure(response.to_string().as_bytes()).unwrap(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Unavailable);
+            let text = error.to_string();
+            assert!(
+                text.contains("error response") && text.contains(shown),
+                "{text}"
+            );
+            assert!(!text.contains("s3cr3t"), "{text}");
+        }
+    }
+    assert_eq!(
+        carried(json!({ "error": "x", "token": "t0k" })).0,
+        "Bearer t0k"
+    );
 }
 
 #[test]
