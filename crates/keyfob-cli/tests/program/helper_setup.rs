@@ -47,6 +47,29 @@ fn the_configuration_is_printed_and_nothing_is_written() {
 }
 
 #[test]
+fn the_page_about_kubernetes_has_the_plugin_that_the_setup_writes() {
+    let page = include_str!("../../../../docs/how-to/kubernetes.md");
+    let setup_line = "keyfob helper setup kubectl --profile cluster --write\n";
+    assert!(page.contains(setup_line), "{page}");
+    let folder = with_profiles();
+    let printed = setup(&folder, &["kubectl", "--profile=a"]).stdout;
+    let users: Value = serde_json::from_str(&printed).expect("it is JSON");
+    let plugin = &users["users"][0]["user"]["exec"];
+    for (key, value) in plugin.as_object().expect("it is one") {
+        let value = match (&**key, value) {
+            ("command", _) => "/usr/local/bin/keyfob".to_owned(),
+            ("args", Value::Array(words)) => {
+                let words: Vec<_> = words.iter().filter_map(Value::as_str).collect();
+                format!("[{}]", words.join(", ").replace(", a", ", cluster"))
+            }
+            (_, Value::String(text)) => text.clone(),
+            (_, other) => other.to_string(),
+        };
+        assert!(page.contains(&format!("\n      {key}: {value}\n")), "{key}");
+    }
+}
+
+#[test]
 fn the_configuration_is_written_once_and_keeps_what_was_there() {
     for (program, name, before) in [
         ("git", ".gitconfig", "[user]\n\tname = x"),
