@@ -1,6 +1,7 @@
 //! Stores that cannot be used, next to others that can.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenEndpoint, json};
 
@@ -128,6 +129,24 @@ fn an_entry_that_cannot_be_forgotten_keeps_no_other() {
         let output: serde_json::Value = serde_json::from_str(&listed).expect("it is JSON");
         assert_eq!(output["tokens"].as_array().map(Vec::len), Some(1));
     }
+}
+
+#[test]
+fn s2_a_store_that_others_could_write_is_named_and_nothing_of_it_is_listed() {
+    let machine = Machine::new();
+    let store = machine.folder.path("state").join("keyfob");
+    let set_mode = |mode| fs::set_permissions(&store, fs::Permissions::from_mode(mode));
+    set_mode(0o755).expect("it is ours");
+    for arguments in [&["status"][..], &["status", "--json"], &["forget", "--all"]] {
+        let done = machine.run(arguments);
+        assert_eq!(done.code, 1, "{done:?}");
+        let named = format!("the token store's {} is open to", store.display());
+        assert!(done.complaint().contains(&named), "{done:?}");
+        assert!(!done.stdout.contains("cannot be read"), "{done:?}");
+    }
+    set_mode(0o700).expect("it is ours");
+    let forgotten = machine.run(&["forget", "--all"]);
+    assert_eq!(forgotten.stdout, "2 tokens are forgotten\n");
 }
 
 /// A machine on which a person has signed in to the profile `a` with a code. The profile `b` has another store.

@@ -56,6 +56,12 @@ impl Directory {
         for kind in LEFT_BEHIND {
             ids.extend(self.ids(kind)?);
         }
+        if ids.is_empty() {
+            // A store that was never written has no directory to check.
+            return Ok(Vec::new());
+        }
+        // Once for all entries, which would all be refused.
+        self.check()?;
         ids.sort();
         ids.dedup();
         let found = ids.into_iter().map(|id| {
