@@ -268,7 +268,15 @@ fn kubectl_gets_a_token_for_the_cluster_that_it_names() {
 #[test]
 fn r3_a_program_that_asks_again_has_had_its_token_rejected() {
     let machine = Machine::new(API, "");
-    for token in ["token-1", "token-2", "token-3"] {
+    // The token that replaced another one is new, and was not rejected.
+    for token in ["token-1", "token-2", "token-2", "token-2"] {
+        assert_eq!(
+            object(&kubectl(&machine, "v1", API))["status"]["token"],
+            token
+        );
+    }
+    make_records_older(&machine);
+    for token in ["token-3", "token-3"] {
         assert_eq!(
             object(&kubectl(&machine, "v1", API))["status"]["token"],
             token
@@ -276,7 +284,7 @@ fn r3_a_program_that_asks_again_has_had_its_token_rejected() {
     }
     // Another URL is another question of the same program.
     let url = "https://api.example.com/dav";
-    for token in ["token-3\n", "token-4\n"] {
+    for token in ["token-3\n", "token-4\n", "token-4\n"] {
         assert_eq!(machine.run(&["helper", "rclone", url]).stdout, token);
     }
     // Without a new token, one that has not expired is still given.
@@ -285,6 +293,7 @@ fn r3_a_program_that_asks_again_has_had_its_token_rejected() {
         .always(TokenResponse::error("temporarily_unavailable"));
     let replaced = kubectl(&machine, "v1", API);
     assert_eq!(object(&replaced)["status"]["token"], "token-4");
+    make_records_older(&machine);
     let kept = kubectl(&machine, "v1", API);
     assert!(
         kept.code == 0 && kept.stdout.contains("\"token-4\""),
@@ -354,6 +363,19 @@ fn docker(machine: &Machine, operation: &str, input: &str) -> Finished {
     machine
         .keyfob(&["helper", "docker", operation])
         .run_with(input)
+}
+
+/// As if what the programs got was given to them two minutes ago.
+fn make_records_older(machine: &Machine) {
+    let folder = machine.folder.path("state").join("keyfob-helper");
+    for record in std::fs::read_dir(folder).expect("there are records") {
+        let path = record.expect("it can be listed").path();
+        let record = std::fs::File::options().write(true).open(path);
+        let then = std::time::SystemTime::now() - std::time::Duration::from_secs(120);
+        record
+            .and_then(|record| record.set_modified(then))
+            .expect("it is ours");
+    }
 }
 
 fn kubectl(machine: &Machine, version: &str, server: &str) -> Finished {

@@ -10,7 +10,7 @@ use crate::keyfob::{Finished, Folder, Keyfob, finish};
 
 /// A profile file and a state directory for one test.
 pub(crate) struct Machine {
-    folder: Folder,
+    pub(crate) folder: Folder,
     pub(crate) endpoint: TokenEndpoint,
 }
 

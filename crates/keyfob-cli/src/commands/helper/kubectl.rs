@@ -14,7 +14,7 @@ use crate::output::print::print_stdout;
 /// Give the token for a cluster to kubectl, or to any program that reads a kubeconfig
 ///
 /// The kubeconfig has to set `provideClusterInfo: true`, so that kubectl names the cluster. If the same program asks again while the
-/// token that it got has not expired, the cluster has rejected that token, and it is renewed.
+/// token that it got has not expired, that token is taken for rejected and renewed, at most once in a minute.
 #[derive(Args)]
 pub(super) struct Kubectl {
     #[command(flatten)]

@@ -10,8 +10,8 @@ use crate::output::print::print_stdout;
 
 /// Give the token for a WebDAV server to rclone
 ///
-/// rclone runs it as `bearer_token_command`, and again after a 401. If the same rclone asks again, the token that it got was rejected or
-/// has expired, and it is renewed.
+/// rclone runs it as `bearer_token_command`, and again after a 401. If the same rclone asks again, the token that it got is taken
+/// for rejected and renewed, at most once in a minute.
 #[derive(Args)]
 pub(super) struct Rclone {
     #[command(flatten)]

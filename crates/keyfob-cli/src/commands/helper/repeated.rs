@@ -23,13 +23,24 @@ pub(super) async fn credential_for_parent(
         return chosen.credential().await;
     };
     let had = record.read();
-    let is_rejected = |credential: &Credential| had.as_deref() == Some(&fingerprint(credential));
+    let had_it = |credential: &Credential| {
+        had.as_ref()
+            .is_some_and(|had| had.fingerprint == fingerprint(credential))
+    };
+    let is_new = had.as_ref().is_some_and(|had| had.is_new);
+    let is_rejected = |credential: &Credential| !is_new && had_it(credential);
     let credential = match chosen.credential_after(is_rejected).await {
         // That the server has rejected it is only likely, so a token that has not expired is used all the same.
         Err(error) if had.is_some() => chosen.credential().await.map_err(|_| error)?,
         other => other?,
     };
-    record.write(&fingerprint(&credential));
+    // The age of a record is that of its token.
+    if !had_it(&credential) {
+        record.write(&Given {
+            fingerprint: fingerprint(&credential),
+            is_new: had.is_some(),
+        });
+    }
     Ok(credential)
 }
 
@@ -39,6 +50,16 @@ pub(super) fn fingerprint(credential: &Credential) -> String {
 }
 
 /// What one process got for one server.
+struct Given {
+    fingerprint: String,
+    /// It replaced another token a short time ago.
+    ///
+    /// A program may ask several times without a rejection: rclone does for each remote. And a server may reject every token. So one
+    /// process causes one renewal in that time, however often it asks.
+    is_new: bool,
+}
+
+/// The file with what one process got for one server.
 struct Record {
     folder: PathBuf,
     name: String,
@@ -61,15 +82,26 @@ impl Record {
         })
     }
 
-    fn read(&self) -> Option<String> {
-        fs::read_to_string(self.folder.join(&self.name)).ok()
+    fn read(&self) -> Option<Given> {
+        let path = self.folder.join(&self.name);
+        let text = fs::read_to_string(&path).ok()?;
+        let written = fs::metadata(&path).and_then(|metadata| metadata.modified());
+        // A time in the future means that the clock was set back: then the age is not known.
+        let age = SystemTime::now().duration_since(written.ok()?).ok();
+        let replacement = text.strip_suffix(REPLACEMENT);
+        Some(Given {
+            fingerprint: replacement.unwrap_or(&text).to_owned(),
+            is_new: replacement.is_some() && age.is_some_and(|age| age < NEW),
+        })
     }
 
     /// Without the record the next token is given as if it were the first, so a failure is no error.
-    fn write(&self, fingerprint: &str) {
+    fn write(&self, given: &Given) {
         if make_folder(&self.folder).is_ok() {
             remove_old(&self.folder);
-            let _ = fs::write(self.folder.join(&self.name), fingerprint);
+            let mark = if given.is_new { REPLACEMENT } else { "" };
+            let text = format!("{}{mark}", given.fingerprint);
+            let _ = fs::write(self.folder.join(&self.name), text);
         }
     }
 }
@@ -115,5 +147,11 @@ fn hash(parts: &[&str]) -> String {
     let bytes = digest.as_ref().iter().take(16);
     bytes.map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// Marks a token that was given in place of another one.
+const REPLACEMENT: &str = "\nreplacement";
+
+/// How long a token that replaced another one is not taken for rejected.
+const NEW: Duration = Duration::from_secs(60);
 
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
