@@ -17,7 +17,7 @@ use crate::profile::dpop_key::parse_key;
 use crate::profile::http_source::LinkSources;
 use crate::profile::metadata_files::MetadataFiles;
 use crate::profile::schema::Definition;
-use crate::profile::schema::client::Authentication;
+use crate::profile::schema::client::{Authentication, KeySettings};
 use crate::profile::schema::grant::{Grant, GrantKind, Server};
 use crate::profile::schema::place::TokenPlace;
 use crate::profile::schema::store::StoreSettings;
@@ -61,20 +61,12 @@ impl Secrets {
         })
     }
 
-    /// The private key, with the algorithm and the key id from the file.
+    /// The private key.
     pub(super) fn signing_key(&self, grant: &Grant) -> Result<SigningKey, Error> {
         let (Some(text), Some(settings)) = (&self.private_key, grant.signing_key()) else {
             return Err(Error::input("the profile has no private key"));
         };
-        let passphrase = self.passphrase.as_ref().map(|text| text.as_str());
-        let mut key = parse_key(text, passphrase, settings.id.as_deref())?;
-        if let Some(algorithm) = settings.algorithm {
-            key = key.algorithm(algorithm)?;
-        }
-        if settings.has_certificate {
-            key = key.certificate_pem(text.as_bytes())?;
-        }
-        Ok(key.set_each(&settings.id, SigningKey::key_id))
+        signing_key(settings, text, self.passphrase.as_ref())
     }
 
     /// The client of this grant. Nothing is sent yet.
@@ -162,6 +154,26 @@ impl Secrets {
             }
         })
     }
+}
+
+/// The key of this text, with the algorithm and the key id from the file. The errors say where the key is.
+pub(super) fn signing_key(
+    settings: &KeySettings,
+    text: &str,
+    passphrase: Option<&Zeroizing<String>>,
+) -> Result<SigningKey, Error> {
+    let passphrase = passphrase.map(|text| text.as_str());
+    let read = || {
+        let mut key = parse_key(text, passphrase, settings.id.as_deref())?;
+        if let Some(algorithm) = settings.algorithm {
+            key = key.algorithm(algorithm)?;
+        }
+        if settings.has_certificate {
+            key = key.certificate_pem(text.as_bytes())?;
+        }
+        Ok(key.set_each(&settings.id, SigningKey::key_id))
+    };
+    read().map_err(|error: Error| error.of(format_args!("the private key in {}", settings.pem)))
 }
 
 /// The origin at which the server may be reached over plain http, as text.

@@ -36,7 +36,9 @@ impl DpopKey {
             let passphrase = self.passphrase.as_ref().map(SecretRef::read_now);
             let passphrase = OptionFuture::from(passphrase).await.transpose()?;
             let passphrase = passphrase.as_ref().map(|text| text.as_str());
-            Ok(DpopProver::new(parse_key(&text, passphrase, None)?))
+            let key = parse_key(&text, passphrase, None)
+                .map_err(|error| error.of(format_args!("the DPoP key in {}", self.secret)))?;
+            Ok(DpopProver::new(key))
         });
         prover.await.cloned()
     }

@@ -5,10 +5,9 @@ use std::fmt;
 use crate::error::error::Error;
 use crate::oauth::signed_jwt::SignedJwt;
 use crate::oauth::signing_key::SigningKey;
-use crate::profile::dpop_key::parse_key;
+use crate::profile::client::signing_key;
 use crate::profile::schema::client::KeySettings;
 use crate::profile::schema::signed_jwt::JwtSettings;
-use crate::profile::set_each::SetEach;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 
 /// Signs the JWT of a profile with a key that is read for each of them.
@@ -48,20 +47,13 @@ impl JwtSource {
     }
 }
 
-/// Reads a private key, and sets the algorithm and the key id of the file. The errors name the key.
 async fn read_key(settings: &KeySettings, request: &TokenRequest) -> Result<SigningKey, Error> {
-    let named = |error: Error| error.of(format_args!("the private key in {}", settings.pem));
     let text = settings.pem.read(request).await?;
     let passphrase = match &settings.passphrase {
         Some(secret) => Some(secret.read(request).await?),
         None => None,
     };
-    let passphrase = passphrase.as_ref().map(|text| text.as_str());
-    let mut key = parse_key(&text, passphrase, settings.id.as_deref()).map_err(named)?;
-    if let Some(algorithm) = settings.algorithm {
-        key = key.algorithm(algorithm).map_err(named)?;
-    }
-    Ok(key.set_each(&settings.id, SigningKey::key_id))
+    signing_key(settings, &text, passphrase.as_ref())
 }
 
 impl TokenSource for JwtSource {

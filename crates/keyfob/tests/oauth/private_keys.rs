@@ -433,6 +433,11 @@ fn a_jwk_that_cannot_be_used_says_why() {
         (json!({"kty": "XYZ"}), "`kty`"),
         (json!({"kty": "EC"}), "a field is missing"),
         (json!([]), "not a JWK"),
+        (json!({"private_key": "PEM"}), "a PEM in `private_key`"),
+        (
+            json!({"private_key": "PEM", "kty": "EC"}),
+            "a field is missing",
+        ),
     ] {
         let error = SigningKey::from_jwk(jwk.to_string()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Input);

@@ -54,6 +54,40 @@ fn a_secret_source_without_a_token_is_an_error_that_names_it() {
 }
 
 #[test]
+fn s1_a_key_that_cannot_be_used_is_named_and_not_quoted() {
+    let folder = Folder::new();
+    let file = folder.file(
+        "key",
+        r#"{"type":"service_account","private_key":"-----BEGIN PRIVATE KEY-----\ns3cr3t\n"}"#,
+    );
+    let key = format!("\"file:{}\"", file.display());
+    let server = "token_endpoint = \"https://b.example\"\nclient_id = \"a\"";
+    let jwt_bearer = format!("grant = \"jwt_bearer\"\n{server}");
+    let credentials = format!("grant = \"client_credentials\"\n{server}");
+    for (token, name) in [
+        (format!("{credentials}\nprivate_key = {key}"), "private"),
+        (format!("{jwt_bearer}\nprivate_key = {key}"), "private"),
+        (
+            format!("source = \"signed_jwt\"\nprivate_key = {key}"),
+            "private",
+        ),
+        (format!("{credentials}\ndpop_key = {key}"), "DPoP"),
+    ] {
+        let profiles = profiles("https://a.example", &format!("[profiles.a.token]\n{token}"));
+        let tokens = profiles.get("a").and_then(|a| a.tokens());
+        let error = tokens.and_then(|tokens| tokens.get_valid_token_blocking());
+        let error = error.expect_err("the key is none").to_string();
+        let named = format!(
+            "the {name} key in the file {}: the signing key is JSON with a PEM in `private_key`",
+            file.display()
+        );
+        assert!(error.contains(&named), "{token}: {error}");
+        assert!(error.contains("gcp_service_account"), "{error}");
+        assert!(!error.contains("s3cr3t"), "{error}");
+    }
+}
+
+#[test]
 fn t1_all_sessions_of_a_profile_share_its_token() {
     let folder = Folder::new();
     let count = folder.file("profile-count", "");

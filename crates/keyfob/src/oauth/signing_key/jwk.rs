@@ -15,6 +15,14 @@ pub(super) fn read(json: &[u8], key_id: Option<&str>) -> Result<Jwk, Error> {
         keys: serde::de::IgnoredAny,
     }
 
+    /// What is easily taken for a JWK.
+    #[derive(Deserialize)]
+    struct KeyFile {
+        #[expect(dead_code, reason = "its presence tells a key file from a key")]
+        private_key: serde::de::IgnoredAny,
+        kty: Option<serde::de::IgnoredAny>,
+    }
+
     let json = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json);
     // The errors of serde_json are dropped, because they may quote the key.
     if serde_json::from_slice::<FromObject<Set>>(json).is_ok() {
@@ -24,7 +32,13 @@ pub(super) fn read(json: &[u8], key_id: Option<&str>) -> Result<Jwk, Error> {
     }
     let key = serde_json::from_slice(json).map(|FromObject(key)| key);
     key.map_err(|fault| {
+        let holds_pem = serde_json::from_slice::<FromObject<KeyFile>>(json)
+            .is_ok_and(|FromObject(file)| file.kty.is_none());
         wrong(match fault.is_data() {
+            true if holds_pem => {
+                "is JSON with a PEM in `private_key`, such as a key file of Google; give that PEM, or in a profile use the \
+                 preset `gcp_service_account`"
+            }
             true => "is not a JWK: a field is missing, has the wrong type, or is not base64url (RFC 7517)",
             false => "is not valid JSON",
         })
