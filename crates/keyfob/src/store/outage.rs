@@ -58,7 +58,7 @@ pub(super) fn tls_failure(fault: &(dyn StdError + 'static)) -> Option<String> {
 }
 
 /// The first one is short: usually an old connection broke, and a new one can be made at once.
-const PAUSES: Backoff = Backoff {
+pub(super) const PAUSES: Backoff = Backoff {
     first: Duration::from_millis(10),
     cap: Duration::from_millis(200),
 };

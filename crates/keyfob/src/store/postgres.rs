@@ -8,6 +8,7 @@ mod address;
 mod connection;
 mod database;
 mod fault;
+mod open_connection;
 mod table;
 mod tls;
 
@@ -127,6 +128,8 @@ impl PostgresStore {
     }
 
     /// Sets how long one reply of the server may take, with connecting if needed.
+    ///
+    /// After this time the statement is cancelled, which may take a third of it more.
     ///
     /// The default is [`RESPONSE_TIMEOUT`](Self::RESPONSE_TIMEOUT).
     #[must_use]

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, NoTls, Row};
+use tokio_postgres::{NoTls, Row};
 
 use crate::clock::clock;
 use crate::clock::system::SystemClock;
+use crate::runtime::lock::{Mutex, lock};
 use crate::store::connections::Connections;
 use crate::store::error::StoreError;
 use crate::store::outage::within_timeout;
 use crate::store::postgres::address::Address;
 use crate::store::postgres::fault::Fault;
+use crate::store::postgres::open_connection::OpenConnection;
 use crate::store::postgres::table::Table;
 
 /// The default timeout of one statement.
@@ -26,7 +27,7 @@ pub(super) type Value<'a> = (&'a (dyn ToSql + Sync), Type);
 #[derive(Clone)]
 pub(super) struct Connection {
     pub(super) address: Address,
-    open: Connections<Arc<Client>>,
+    open: Connections<Arc<OpenConnection>>,
     pub(super) timeout: Duration,
 }
 
@@ -41,69 +42,84 @@ impl Connection {
 
     /// Runs a statement. If the connection broke or the server restarts, it runs again, so it must be repeatable.
     pub(super) async fn run(&self, statement: Statement<'_>) -> Result<Vec<Row>, StoreError> {
-        let result = within_timeout(self.timeout, || self.try_run(statement)).await;
-        result.map_err(|fault| {
-            // Also after a timeout, in which the attempt was dropped.
-            self.note(&fault);
-            fault.into_store_error()
-        })
+        let in_use = InUse::default();
+        let result = within_timeout(self.timeout, || self.try_run(statement, &in_use)).await;
+        self.end_unanswered(&in_use).await;
+        result.map_err(Fault::into_store_error)
     }
 
     /// Runs the statements that create a table.
     pub(super) async fn create(&self, statements: &str) -> Result<(), StoreError> {
+        let in_use = InUse::default();
         let created = async {
-            let client = self.connect().await?;
-            Ok(client.batch_execute(statements).await?)
+            let open = self.connect(&in_use).await?;
+            let created = open.client.batch_execute(statements).await;
+            lock(&in_use).take();
+            Ok(created?)
         };
         let created = clock::within(&SystemClock, self.timeout, created).await;
+        self.end_unanswered(&in_use).await;
         let created = created.unwrap_or(Err(Fault::TimedOut));
         created.map_err(Fault::into_store_error)
     }
 
-    async fn try_run(&self, statement: Statement<'_>) -> Result<Vec<Row>, Fault> {
+    async fn try_run(&self, statement: Statement<'_>, in_use: &InUse) -> Result<Vec<Row>, Fault> {
         let open = self.open.get();
         let rows = async {
-            let client = match open {
-                Some(client) => client,
-                None => self.connect_to(statement.table).await?,
+            let open = match open {
+                Some(open) => open,
+                None => self.connect_to(statement.table, in_use).await?,
             };
-            let rows = client.query_typed(statement.text, statement.values).await;
-            Ok(rows?)
+            *lock(in_use) = Some(Arc::clone(&open));
+            let rows = open.client.query_typed(statement.text, statement.values);
+            Ok(rows.await?)
         };
-        rows.await.inspect_err(|fault| self.note(fault))
-    }
-
-    fn note(&self, fault: &Fault) {
-        if fault.ends_connection() {
-            self.open.forget();
-        }
-    }
-
-    /// Connects to a database whose table has the layout that this version knows.
-    async fn connect_to(&self, table: &Table) -> Result<Arc<Client>, Fault> {
-        let client = Arc::new(self.connect().await?);
-        table.check(&client).await?;
-        // Before the statement is sent, so that other callers share the connection meanwhile.
-        self.open.set(Arc::clone(&client));
-        Ok(client)
-    }
-
-    async fn connect(&self) -> Result<Client, Fault> {
-        let config = &self.address.config;
-        Ok(match &self.address.tls {
-            Some(tls) => {
-                let (client, connection) = config.connect(tls.clone()).await?;
-                tokio::spawn(connection.map(drop));
-                client
-            }
-            None => {
-                let (client, connection) = config.connect(NoTls).await?;
-                tokio::spawn(connection.map(drop));
-                client
+        let rows = rows.await;
+        lock(in_use).take();
+        rows.inspect_err(|fault: &Fault| {
+            if fault.ends_connection() {
+                self.open.forget();
             }
         })
     }
+
+    /// Ends the connection of an attempt that was dropped at the timeout.
+    async fn end_unanswered(&self, in_use: &InUse) {
+        let Some(open) = lock(in_use).take() else {
+            return;
+        };
+        self.open.forget();
+        // The process may end now, so the server is told before the caller is.
+        clock::within(&SystemClock, self.timeout / 3, open.give_up()).await;
+    }
+
+    /// Connects to a database whose table has the layout that this version knows.
+    async fn connect_to(
+        &self,
+        table: &Table,
+        in_use: &InUse,
+    ) -> Result<Arc<OpenConnection>, Fault> {
+        let open = self.connect(in_use).await?;
+        table.check(&open.client).await?;
+        // Before the statement is sent, so that other callers share the connection meanwhile.
+        self.open.set(Arc::clone(&open));
+        Ok(open)
+    }
+
+    async fn connect(&self, in_use: &InUse) -> Result<Arc<OpenConnection>, Fault> {
+        let config = &self.address.config;
+        let open = match &self.address.tls {
+            Some(tls) => OpenConnection::open(config, tls.clone()).await?,
+            None => OpenConnection::open(config, NoTls).await?,
+        };
+        let open = Arc::new(open);
+        *lock(in_use) = Some(Arc::clone(&open));
+        Ok(open)
+    }
 }
+
+/// The connection from which an attempt waits for a reply. After a timeout, the attempt was dropped and this is still set.
+type InUse = Mutex<Option<Arc<OpenConnection>>>;
 
 /// A statement on a table.
 #[derive(Clone, Copy)]

@@ -79,10 +79,12 @@ fn is_restart(code: &SqlState) -> bool {
     classes.iter().any(|class| code.code().starts_with(class))
 }
 
-/// Another statement was faster. This happens under an isolation level above `read committed`, or with a `lock_timeout`.
+/// Another statement was faster, or its cancellation came too late and hit this one.
 fn is_conflict(code: &SqlState) -> bool {
     // Transaction rollback.
-    code.code().starts_with("40") || *code == SqlState::LOCK_NOT_AVAILABLE
+    code.code().starts_with("40")
+        || *code == SqlState::LOCK_NOT_AVAILABLE
+        || *code == SqlState::QUERY_CANCELED
 }
 
 fn is_broken_connection(cause: &(dyn StdError + 'static)) -> bool {
