@@ -339,3 +339,28 @@ fn t9_a_process_that_ends_after_a_timeout_leaves_no_statement() {
     server.ask("SELECT pg_reload_conf()");
     ends_after_a_timeout();
 }
+
+#[tokio::test]
+async fn t9_a_save_waits_until_one_of_several_servers_accepts_writes() {
+    let server = Server::start();
+    server.ask("ALTER ROLE keyfob SET default_transaction_read_only = on");
+    let url = server.url();
+    let (_, address) = url.rsplit_once('@').unwrap();
+    let (host, _) = address.split_once('/').unwrap();
+    let url = url.replace('@', &format!("@{host},"));
+    let keys = SealingKeys::new(SealingKey::from_bytes([1; 32]));
+    let authority = std::fs::read(server.authority()).unwrap();
+    let store = Store::open_trusting(&url, &authority, keys).unwrap();
+    let store = store.response_timeout(SECOND);
+    let shown = shown_save_failure(&store).await;
+    assert!(shown.contains("none of the servers"), "{shown}");
+    let store = store.response_timeout(SECOND * 20);
+    let promoted = async {
+        tokio::time::sleep(SECOND).await;
+        server.ask("ALTER ROLE keyfob RESET default_transaction_read_only");
+    };
+    let key = key();
+    let entry = entry(1);
+    let (saved, ()) = tokio::join!(store.replace(&key, &entry, SECOND * 20), promoted);
+    saved.unwrap();
+}

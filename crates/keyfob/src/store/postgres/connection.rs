@@ -76,6 +76,10 @@ impl Connection {
         };
         let rows = rows.await;
         lock(in_use).take();
+        let rows = match self.address.config.get_hosts().len() {
+            1 => rows,
+            _ => rows.map_err(Fault::of_several),
+        };
         rows.inspect_err(|fault: &Fault| {
             if fault.ends_connection() {
                 self.open.forget();

@@ -15,6 +15,8 @@ use crate::store::outage::{ServerFault, tls_failure};
 pub(super) enum Fault {
     TimedOut,
     Client(tokio_postgres::Error),
+    /// None of several servers accepts writes. One of them is about to, if another has failed.
+    NoPrimary(tokio_postgres::Error),
     /// The table is not there, or is not as this version knows it.
     Table(Error),
 }
@@ -26,12 +28,20 @@ impl From<tokio_postgres::Error> for Fault {
 }
 
 impl Fault {
+    /// The same fault, of a URL with several servers.
+    pub(super) fn of_several(self) -> Self {
+        match self {
+            Self::Client(error) if refuses_writes(&error) => Self::NoPrimary(error),
+            other => other,
+        }
+    }
+
     /// Whether the connection is of no more use.
     ///
     /// A server that became a standby refuses writes: another one may be in its place.
     pub(super) fn ends_connection(&self) -> bool {
         match self {
-            Self::TimedOut | Self::Table(_) => true,
+            Self::TimedOut | Self::NoPrimary(_) | Self::Table(_) => true,
             Self::Client(error) => match error.code() {
                 None => true,
                 Some(code) => *code == SqlState::READ_ONLY_SQL_TRANSACTION || is_restart(code),
@@ -45,6 +55,10 @@ impl Fault {
                 Error::unavailable("the database of the token store did not reply in time")
             }
             Self::Table(error) => error,
+            Self::NoPrimary(error) => {
+                let message = "none of the servers of the token store accepts writes";
+                Error::unavailable(message).caused_by(cause(&error))
+            }
             Self::Client(error) => {
                 let message = match error.code() {
                     Some(code) => refusal(code),
@@ -63,8 +77,10 @@ impl ServerFault for Fault {
     }
 
     fn may_pass(&self) -> bool {
-        let Self::Client(error) = self else {
-            return false;
+        let error = match self {
+            Self::NoPrimary(_) => return true,
+            Self::TimedOut | Self::Table(_) => return false,
+            Self::Client(error) => error,
         };
         match error.code() {
             Some(code) => is_restart(code) || is_conflict(code),
@@ -85,6 +101,18 @@ fn is_conflict(code: &SqlState) -> bool {
     code.code().starts_with("40")
         || *code == SqlState::LOCK_NOT_AVAILABLE
         || *code == SqlState::QUERY_CANCELED
+}
+
+/// A standby refuses writes. With several servers, the client asks before the first statement, and then its error has no code.
+fn refuses_writes(error: &tokio_postgres::Error) -> bool {
+    let is_denied = |cause: &(dyn StdError + 'static)| {
+        let cause = cause.downcast_ref::<io::Error>();
+        cause.is_some_and(|cause| cause.kind() == ErrorKind::PermissionDenied)
+    };
+    match error.code() {
+        Some(code) => *code == SqlState::READ_ONLY_SQL_TRANSACTION,
+        None => causes(error).any(is_denied),
+    }
 }
 
 fn is_broken_connection(cause: &(dyn StdError + 'static)) -> bool {
