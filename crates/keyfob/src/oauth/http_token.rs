@@ -26,7 +26,8 @@ use crate::oauth::http_token::pointer::Pointer;
 use crate::oauth::http_token::renewal::{Attempt, Renewal};
 use crate::oauth::inner_tokens::{InnerSources, InnerTokens};
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
-use crate::source::token_text::{TypeUse, expiry_beside, parse_as};
+use crate::source::token_text::type_use::TypeUse;
+use crate::source::token_text::{expiry_beside, parse_as};
 use crate::token::json::Json;
 use crate::token::token::{Expiry, Token};
 

@@ -11,7 +11,8 @@ use crate::error::error::Error;
 use crate::error::printable::printable;
 use crate::error::shown_name::shown_name;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
-use crate::source::token_text::{TypeUse, parse_as};
+use crate::source::token_text::parse_as;
+use crate::source::token_text::type_use::TypeUse;
 use crate::token::token::Token;
 
 /// The token in an environment variable, which is read each time a token is needed.

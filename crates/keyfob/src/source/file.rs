@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::error::error::{Error, ErrorKind};
 use crate::error::printable::printable;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
-use crate::source::token_text::{TypeUse, parse_as};
+use crate::source::token_text::parse_as;
+use crate::source::token_text::type_use::TypeUse;
 use crate::token::secret_file::{FileUse, SecretFile};
 use crate::token::token::{Expiry, Token};
 

@@ -4,7 +4,7 @@ use http::HeaderName;
 
 use crate::error::error::Error;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
-use crate::source::token_text::TypeUse;
+use crate::source::token_text::type_use::TypeUse;
 use crate::token::token::{Token, check_scheme};
 
 /// Where in a request a token goes: a header of its own, or a scheme in `Authorization`.

@@ -16,7 +16,7 @@ use crate::runtime::runtime;
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::source::reentrancy;
 use crate::source::reentrancy::inside;
-use crate::source::token_text::TypeUse;
+use crate::source::token_text::type_use::TypeUse;
 use crate::token::token::Token;
 
 /// Something that can be asked for a token.

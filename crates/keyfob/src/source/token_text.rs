@@ -11,8 +11,8 @@
 //! | `success` | Google executable source | `id_token` |
 //! | `headers` | EngFlow and Bazel credential helper | the header `Authorization`, or else the first; all others are sent with it |
 //! | `Secret` | Docker | `Secret` |
-//! | `access_token` | OAuth 2.0 (RFC 6749 §5.1) | `access_token` under the scheme `token_type`, see [`TypeUse`] |
-//! | `accessToken` | Azure CLI, AWS single sign-on | `accessToken` under the scheme `tokenType`, see [`TypeUse`] |
+//! | `access_token` | OAuth 2.0 (RFC 6749 §5.1) | `access_token` under the scheme `token_type`, see [`type_use`] |
+//! | `accessToken` | Azure CLI, AWS single sign-on | `accessToken` under the scheme `tokenType`, see [`type_use`] |
 //! | `token` | Terraform and others | `token`, or the token in that object |
 //! | `credential`, `credentials`, `data`, `result`, `status` | gcloud and others | the token in that object |
 //! | a JSON text | `az … --query accessToken` | the text |
@@ -37,11 +37,13 @@ mod formats;
 mod git;
 #[cfg(test)]
 mod tests;
+pub(crate) mod type_use;
 
 use crate::error::error::Error;
 use crate::source::token_text::formats::{
     ACCEPTED, error_response, no_credential, read_object, reported, token_of,
 };
+use crate::source::token_text::type_use::TypeUse;
 use crate::token::json::{Json, Object};
 use crate::token::token::Expiry;
 use crate::token::token::Token;
@@ -69,17 +71,6 @@ const DOCKER_NOT_FOUND: &str = "credentials not found in native keychain";
 /// Why there is no token in it, or why its expiry cannot be read. The text begins with "it" and quotes nothing of the input.
 pub fn parse(text: &[u8]) -> Result<Token, Error> {
     parse_as(text, TypeUse::AnyScheme)
-}
-
-/// What the type of a token (`token_type`, RFC 6749 §5.1) means for how the token is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TypeUse {
-    /// It is the scheme in `Authorization`, if it is one of those that servers name by it.
-    UsualScheme,
-    /// It is the scheme, whatever it is.
-    AnyScheme,
-    /// Nothing. Another setting says how the token is sent, or only its text is used.
-    Ignored,
 }
 
 /// Makes a token from text, for a source that is asked for a token with this use of its type.

@@ -5,9 +5,7 @@
 use std::time::{Duration, Instant};
 
 use keyfob::ErrorKind;
-use keyfob::store::{
-    Entry, SealingKey, SealingKeys, StoreErrorKind, StoreKey, TokenStore, seal_again,
-};
+use keyfob::store::{Entry, SealingKey, SealingKeys, StoreErrorKind, TokenStore};
 use rustix::process::Signal;
 use tokio::runtime::{Builder, Runtime};
 

@@ -2,7 +2,8 @@
 
 use crate::error::error::{Error, ErrorKind};
 use crate::source::command::request::HelperRequest;
-use crate::source::token_text::{TypeUse, parse_as};
+use crate::source::token_text::parse_as;
+use crate::source::token_text::type_use::TypeUse;
 use crate::token::token::Token;
 
 /// The token in the output. A helper that says in its own protocol that it has none is told apart from one that prints rubbish.

@@ -7,7 +7,8 @@ use http::{HeaderName, header};
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
-use crate::source::token_text::{TypeUse, expiry};
+use crate::source::token_text::expiry;
+use crate::source::token_text::type_use::TypeUse;
 use crate::token::json::{Json, Object};
 use crate::token::token::{Expiry, Token, check_scheme};
 

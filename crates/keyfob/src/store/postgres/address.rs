@@ -63,6 +63,12 @@ fn without_ssl_mode(url: &str) -> Result<(String, Option<SslMode>), Error> {
     let mut mode = None;
     let mut others = Vec::new();
     for parameter in query.split('&') {
+        if parameter.starts_with("sslrootcert=") {
+            return Err(Error::input(
+                "the URL of the token store has the parameter `sslrootcert`, which keyfob does not read; name the file in \
+                 `ca_file` of the store, or leave both out to trust the roots of the system",
+            ));
+        }
         match parameter.strip_prefix("sslmode=") {
             None => others.push(parameter),
             Some("disable") => mode = Some(SslMode::Disable),
@@ -158,6 +164,15 @@ mod tests {
             assert!(error.to_string().contains("sslmode"), "{error}");
             assert!(!format!("{error:?}").contains("s3cr3t"));
         }
+    }
+
+    #[test]
+    fn the_error_about_sslrootcert_names_the_setting_to_use() {
+        let url = "postgres://u@h/d?sslmode=verify-full&sslrootcert=s3cr3t";
+        let error = Address::parse(url, None).err().unwrap().to_string();
+        assert!(error.contains("`sslrootcert`"), "{error}");
+        assert!(error.contains("`ca_file`"), "{error}");
+        assert!(!error.contains("s3cr3t"), "{error}");
     }
 
     #[test]
