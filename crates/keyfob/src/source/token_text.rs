@@ -36,6 +36,8 @@ pub(crate) mod expiry;
 mod formats;
 mod git;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 pub(crate) mod type_use;
 
