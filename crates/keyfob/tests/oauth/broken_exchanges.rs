@@ -6,7 +6,7 @@ use std::time::Duration;
 use keyfob::oauth::{Client, RefreshToken};
 use keyfob::source::Persisted;
 use keyfob::store::{MemoryStore, TokenStore};
-use keyfob::{Error, ErrorKind, Token, TokenCache, reqwest};
+use keyfob::{ErrorKind, TokenCache, reqwest};
 use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
