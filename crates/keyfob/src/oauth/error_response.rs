@@ -191,7 +191,8 @@ pub(crate) fn error_of(
         ),
         (Some(code), false) => format!("{endpoint} refused with {code} ({status}){advice}"),
     };
-    let is_definite = code.is_some_and(ErrorCode::is_definite);
+    // Glewlwyd refuses with a status alone, also a refresh token that was used before.
+    let is_definite = code.is_none_or(ErrorCode::is_definite);
     let pauses = response.add_pause(Error::unavailable(message.clone()));
     let says_when = pauses.pause().is_some() && !code.is_some_and(ErrorCode::is_about_credential);
     let mut error = match is_refusal(response.status, code) && !says_when {
@@ -240,7 +241,8 @@ pub(crate) fn of_intermediary(endpoint: &Endpoint, response: &ServerResponse) ->
 fn of_text(endpoint: &Endpoint, response: &ServerResponse) -> Option<Error> {
     let status = response.status;
     let is_text = matches!(status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN)
-        && matches!(response.read(), Body::Unreadable);
+        && matches!(response.read(), Body::Unreadable)
+        && !response.text().trim().is_empty();
     is_text.then(|| {
         response.add_pause(Error::unavailable(format!(
             "{endpoint}, or a proxy or a gateway before it, refused the request ({}) with a text that is none of OAuth; \
