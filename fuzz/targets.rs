@@ -458,7 +458,7 @@ fn fields(name: &HeaderName, data: &[u8]) -> HeaderMap {
 
 fn check_key(key: Result<SigningKey, Error>) {
     match key {
-        Ok(key) => assert!(!key.public_jwk().contains("\"d\"")),
+        Ok(key) => assert!(!key.public_jwk().contains("\"d\":")), // A `kid` may be "d".
         Err(error) => check(&error),
     }
 }
