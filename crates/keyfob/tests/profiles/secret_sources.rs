@@ -73,7 +73,8 @@ fn s1_a_key_that_cannot_be_used_is_named_and_not_quoted() {
         ),
         (format!("{credentials}\ndpop_key = {key}"), "DPoP"),
     ] {
-        let profiles = profiles("https://a.example", &format!("[profiles.a.token]\n{token}"));
+        let lines = format!("store = \"memory\"\n[profiles.a.token]\n{token}");
+        let profiles = profiles("https://a.example", &lines);
         let tokens = profiles.get("a").and_then(|a| a.tokens());
         let error = tokens.and_then(|tokens| tokens.get_valid_token_blocking());
         let error = error.expect_err("the key is none").to_string();
