@@ -290,7 +290,7 @@ impl HttpClient {
             self.receive(endpoint, request, &sent).await
         };
         let response = match send().await {
-            // A server that stops gives a new connection to the one that takes over.
+            // The new connection goes to the server that takes over.
             Err(fault) if fault.was_given_back => send().await?,
             result => result?,
         };

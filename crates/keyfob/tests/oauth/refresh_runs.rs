@@ -51,7 +51,7 @@ impl Runs {
         self.store.load(&key()).await.unwrap().unwrap().entry
     }
 
-    /// What a person does who is told to sign in again.
+    /// Signs in again, as the error advises.
     pub(crate) async fn sign_in(&self) {
         let now = self.clock.wall();
         let token = Token::new("signed-in")

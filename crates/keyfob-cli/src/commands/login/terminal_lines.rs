@@ -50,5 +50,5 @@ pub(super) fn may_be_cut(line: &str) -> bool {
     cfg!(unix) && stdin().is_terminal() && line.trim_end_matches('\n').len() >= LONGEST_LINE
 }
 
-/// What is left of a longer line at a terminal of Linux (`N_TTY_BUF_SIZE`).
+/// A terminal of Linux cuts a line that is longer (`N_TTY_BUF_SIZE`).
 const LONGEST_LINE: usize = 4095;

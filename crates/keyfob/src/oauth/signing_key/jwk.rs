@@ -15,7 +15,7 @@ pub(super) fn read(json: &[u8], key_id: Option<&str>) -> Result<Jwk, Error> {
         keys: serde::de::IgnoredAny,
     }
 
-    /// What is easily taken for a JWK.
+    /// A key file, such as one of Google, which people give in place of a JWK.
     #[derive(Deserialize)]
     struct KeyFile {
         #[expect(dead_code, reason = "its presence tells a key file from a key")]

@@ -132,7 +132,7 @@ impl Question<'_> {
         let since = self.now.duration_since(failure.at);
         let since = since.unwrap_or_else(|ahead| ahead.duration());
         let left = failure.pause.saturating_sub(since);
-        // A person who has just corrected something sees that this is not what the server says now.
+        // The time shows that the server was not asked again.
         let message = format!("{} (the response {})", failure.message, at(failure.at));
         let error = Error::new(failure.kind(), message).retry_after(left);
         (!left.is_zero()).then_some(error)

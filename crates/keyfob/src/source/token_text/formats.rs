@@ -259,7 +259,7 @@ pub(super) fn token_of(text: String) -> Result<Token, Error> {
 
 const NO_TOKEN: [&str; 5] = ["(null)", "None", "nil", "null", "undefined"];
 
-/// The scheme that the type beside the token in this field names; `None` for a bearer token.
+/// The scheme that the type of the token in this field names; `None` for a bearer token.
 fn scheme(
     object: &mut Object,
     token: &str,

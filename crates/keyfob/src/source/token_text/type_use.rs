@@ -1,4 +1,4 @@
-//! What the type that stands beside a token is used for.
+//! How the type of a token (`token_type`) is used.
 
 /// What the type of a token (`token_type`, RFC 6749 §5.1) means for how the token is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

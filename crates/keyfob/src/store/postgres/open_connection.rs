@@ -15,7 +15,7 @@ use crate::clock::system::SystemClock;
 use crate::store::outage::PAUSES;
 use crate::store::postgres::fault::Fault;
 
-/// An open connection. A task moves its data, until nobody has it any more and all replies are there.
+/// An open connection. A task reads and writes its data until it is dropped and all replies have arrived.
 pub(super) struct OpenConnection {
     pub(super) client: Client,
     given_up: Arc<Notify>,
