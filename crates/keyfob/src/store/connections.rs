@@ -1,4 +1,4 @@
-//! The open connections to a database: one for each tokio runtime.
+//! The open connections to a database, each on its own tokio runtime.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::runtime::{Handle, Id};
 
 use crate::runtime::lock::{Mutex, lock};
 
-/// The open connections to a database, each for the tokio runtime on which it was opened.
+/// The open connections to a database, or pools of them, each for the tokio runtime on which it was opened.
 ///
 /// A task of that runtime moves the data. So a connection ends with its runtime, and stands still while nothing drives it: a
 /// command of another runtime would wait for a reply that never comes.
@@ -40,13 +40,19 @@ impl<C: Clone> Connections<C> {
         let runtime = callers();
         let mut open = lock(&self.0);
         open.retain(|open| open.runtime != runtime);
-        if open.len() == MAX {
-            open.remove(0);
+        add(&mut open, runtime, connection);
+    }
+
+    /// The connection of the caller's runtime. If there is none, it becomes this one.
+    pub(super) fn get_or_add(&self, new: impl FnOnce() -> C) -> C {
+        let runtime = callers();
+        let mut all = lock(&self.0);
+        if let Some(open) = all.iter().find(|open| open.runtime == runtime) {
+            return open.connection.clone();
         }
-        open.push(Open {
-            runtime,
-            connection,
-        });
+        let connection = new();
+        add(&mut all, runtime, connection.clone());
+        connection
     }
 
     /// Forgets the connection of the caller's runtime, which broke. The next command opens another.
@@ -54,6 +60,16 @@ impl<C: Clone> Connections<C> {
         let runtime = callers();
         lock(&self.0).retain(|open| open.runtime != runtime);
     }
+}
+
+fn add<C>(all: &mut Vec<Open<C>>, runtime: Option<Id>, connection: C) {
+    if all.len() == MAX {
+        all.remove(0);
+    }
+    all.push(Open {
+        runtime,
+        connection,
+    });
 }
 
 fn callers() -> Option<Id> {
@@ -75,7 +91,11 @@ mod tests {
         for (number, runtime) in runtimes.iter().enumerate() {
             let _caller = runtime.enter();
             assert_eq!(connections.get(), None);
-            connections.set(number);
+            match number % 2 {
+                0 => connections.set(number),
+                _ => assert_eq!(connections.get_or_add(|| number), number),
+            }
+            assert_eq!(connections.get_or_add(|| 1_000), number);
             assert_eq!(connections.get(), Some(number));
         }
         let of = |number: usize| {

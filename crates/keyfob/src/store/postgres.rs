@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod address;
+mod connect;
 mod connection;
 mod database;
 mod fault;
+mod hosts;
 mod open_connection;
+mod pool;
 mod table;
 mod tls;
 
@@ -34,7 +37,7 @@ use crate::store::store::{
 /// of the server, even if the database replies earlier otherwise (`synchronous_commit = off`). Ages are measured by
 /// the server's clock, so the clocks of the machines need not agree.
 ///
-/// A store uses one connection for each tokio runtime, opens it with the first statement, and again after it broke. It needs
+/// A store opens up to 4 connections for each tokio runtime when it needs them, and closes those that were idle for 10 s. It needs
 /// a tokio runtime; a cache that is used without one starts its own. It does not create its table: run what
 /// [`sql`](Self::sql) returns once, or call [`create_table`](Self::create_table). `docs/how-to/many-machines.md` says how to
 /// configure the server.
@@ -68,7 +71,7 @@ impl PostgresStore {
     /// A store at this URL, such as `postgres://user:password@host:port/database`.
     ///
     /// The connection uses TLS, checked against the roots of the system, unless the URL says `sslmode=disable` or names a
-    /// socket. Of several hosts (`host1,host2`), the one that accepts writes is used. It does not connect yet.
+    /// socket. Of several hosts (`host1,host2`), the one that accepts writes is used: all are asked at once. It does not connect yet.
     ///
     /// # Errors
     ///
@@ -124,6 +127,7 @@ impl PostgresStore {
         let database = Arc::make_mut(&mut self.database);
         database.table = Table::new(name.into());
         database.rows.keys = database.rows.keys.bound_to(&database.table.name);
+        database.connection = database.connection.reopened();
         self
     }
 
@@ -134,7 +138,9 @@ impl PostgresStore {
     /// The default is [`RESPONSE_TIMEOUT`](Self::RESPONSE_TIMEOUT).
     #[must_use]
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
-        Arc::make_mut(&mut self.database).connection.timeout = timeout;
+        let connection = &mut Arc::make_mut(&mut self.database).connection;
+        connection.timeout = timeout;
+        *connection = connection.reopened();
         self
     }
 

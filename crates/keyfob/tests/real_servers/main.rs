@@ -28,6 +28,7 @@ mod openbao_server;
 mod other_process;
 mod pages_in_a_browser;
 mod postgres;
+mod postgres_connections;
 mod postgres_server;
 mod provider_certificates;
 mod provider_dpop;

@@ -10,11 +10,11 @@ use crate::postgres_server::PostgresServer as Server;
 #[path = "store_clocks.rs"]
 mod clocks;
 #[path = "store_contract.rs"]
-mod contract;
+pub(super) mod contract;
 #[path = "store_entries.rs"]
 mod entries;
 
-fn entry(number: u32) -> Entry {
+pub(super) fn entry(number: u32) -> Entry {
     Entry::new(token(number).unwrap(), std::time::SystemTime::now())
 }
 
@@ -28,7 +28,7 @@ async fn shown_failure(store: &Store) -> String {
     shown
 }
 
-async fn shown_save_failure(store: &Store) -> String {
+pub(super) async fn shown_save_failure(store: &Store) -> String {
     let fault = store.replace(&key(), &entry(2), SECOND).await.unwrap_err();
     assert_eq!(fault.kind(), StoreErrorKind::Unavailable);
     fault.to_string()
@@ -285,82 +285,4 @@ async fn t1_leases_are_taken_in_turn_under_stricter_isolation_levels() {
         });
         futures_util::future::join_all(in_turn).await;
     }
-}
-
-/// Makes each lease wait for a minute.
-fn make_leases_wait(server: &Server) {
-    server.ask(
-        "CREATE FUNCTION slow() RETURNS trigger AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$ LANGUAGE plpgsql",
-    );
-    server.ask(
-        "CREATE TRIGGER slow BEFORE INSERT ON keyfob_tokens FOR EACH ROW EXECUTE FUNCTION slow()",
-    );
-}
-
-fn waiting_statements(server: &Server) -> String {
-    let waiting =
-        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'keyfob' AND state = 'active'";
-    server.ask(waiting).trim().to_owned()
-}
-
-#[tokio::test]
-async fn t9_statements_without_a_reply_take_up_no_connection_of_the_server() {
-    let server = Server::start();
-    let store = server.store().response_timeout(SECOND);
-    make_leases_wait(&server);
-    // One after the other, and several at once on one connection.
-    for at_once in [1, 1, 8] {
-        let key = key();
-        store.load(&key).await.unwrap();
-        let leases = (0..at_once).map(|_| store.lease(&key, SECOND));
-        for taken in futures_util::future::join_all(leases).await {
-            let fault = taken.err().unwrap();
-            assert_eq!(fault.kind(), StoreErrorKind::Unavailable);
-        }
-        contract::until_in_real_time(async || waiting_statements(&server) == "0").await;
-    }
-}
-
-#[test]
-fn t9_a_process_that_ends_after_a_timeout_leaves_no_statement() {
-    let server = Server::start();
-    let store = server.store().response_timeout(SECOND);
-    let ends_after_a_timeout = || {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let taken = runtime.block_on(store.lease(&key(), SECOND));
-        drop(runtime);
-        taken.err().unwrap();
-        assert_eq!(waiting_statements(&server), "0");
-    };
-    make_leases_wait(&server);
-    ends_after_a_timeout();
-    server.ask("DROP TRIGGER slow ON keyfob_tokens");
-    server.ask("ALTER SYSTEM SET synchronous_standby_names = 'gone'");
-    server.ask("SELECT pg_reload_conf()");
-    ends_after_a_timeout();
-}
-
-#[tokio::test]
-async fn t9_a_save_waits_until_one_of_several_servers_accepts_writes() {
-    let server = Server::start();
-    server.ask("ALTER ROLE keyfob SET default_transaction_read_only = on");
-    let url = server.url();
-    let (_, address) = url.rsplit_once('@').unwrap();
-    let (host, _) = address.split_once('/').unwrap();
-    let url = url.replace('@', &format!("@{host},"));
-    let keys = SealingKeys::new(SealingKey::from_bytes([1; 32]));
-    let authority = std::fs::read(server.authority()).unwrap();
-    let store = Store::open_trusting(&url, &authority, keys).unwrap();
-    let store = store.response_timeout(SECOND);
-    let shown = shown_save_failure(&store).await;
-    assert!(shown.contains("none of the servers"), "{shown}");
-    let store = store.response_timeout(SECOND * 20);
-    let promoted = async {
-        tokio::time::sleep(SECOND).await;
-        server.ask("ALTER ROLE keyfob RESET default_transaction_read_only");
-    };
-    let key = key();
-    let entry = entry(1);
-    let (saved, ()) = tokio::join!(store.replace(&key, &entry, SECOND * 20), promoted);
-    saved.unwrap();
 }

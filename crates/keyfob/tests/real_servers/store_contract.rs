@@ -28,7 +28,7 @@ pub(super) async fn save_first_token(store: &Store) {
 }
 
 /// Waits until a condition holds. The wait is bounded, so that a failing test ends.
-pub(super) async fn until_in_real_time(holds: impl AsyncFn() -> bool) {
+pub(crate) async fn until_in_real_time(holds: impl AsyncFn() -> bool) {
     for _ in 0..6_000 {
         if holds().await {
             return;

@@ -8,15 +8,17 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{Host, SslMode};
 
 use crate::error::error::{Error, tls_not_set_up};
+use crate::store::postgres::hosts;
 use crate::store::postgres::tls::Tls;
 
 /// Where a database is, and how its server proves who it is.
 #[derive(Clone)]
 pub(super) struct Address {
-    pub(super) config: Config,
+    /// One for each host.
+    pub(super) hosts: Vec<Config>,
     /// `None` without TLS.
     pub(super) tls: Option<Tls>,
 }
@@ -31,25 +33,29 @@ impl Address {
         }
         // The error of the client is not passed on, because it may quote the password in the URL.
         let mut config: Config = url.parse().map_err(|_| unusable())?;
-        if config.get_hosts().is_empty() {
+        let hosts = config.get_hosts().len();
+        let (ports, addresses) = (config.get_ports().len(), config.get_hostaddrs().len());
+        if hosts == 0 || ![0, 1, hosts].contains(&ports) || ![0, hosts].contains(&addresses) {
             return Err(unusable());
         }
         if config.get_application_name().is_none() {
             config.application_name("keyfob");
         }
-        prefer_the_primary(&mut config);
         let is_socket = |host: &Host| !matches!(host, Host::Tcp(_));
         let uses_tls = match mode {
             Some(mode) => mode == SslMode::Require,
             None => !config.get_hosts().iter().all(is_socket),
         };
-        if !uses_tls {
-            config.ssl_mode(SslMode::Disable);
-            return Ok(Self { config, tls: None });
-        }
-        config.ssl_mode(SslMode::Require);
-        let tls = Some(Tls::new(client_config(authorities)?));
-        Ok(Self { config, tls })
+        let (ssl_mode, tls) = match uses_tls {
+            true => (
+                SslMode::Require,
+                Some(Tls::new(client_config(authorities)?)),
+            ),
+            false => (SslMode::Disable, None),
+        };
+        config.ssl_mode(ssl_mode);
+        let hosts = hosts::one_by_one(&config);
+        Ok(Self { hosts, tls })
     }
 }
 
@@ -83,15 +89,6 @@ fn without_ssl_mode(url: &str) -> Result<(String, Option<SslMode>), Error> {
         }
     }
     Ok((format!("{base}?{}", others.join("&")), mode))
-}
-
-/// Of several hosts, only the one that accepts writes is of use.
-fn prefer_the_primary(config: &mut Config) {
-    if config.get_hosts().len() > 1 {
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        // One that hangs is not the first to be asked each time.
-        config.load_balance_hosts(LoadBalanceHosts::Random);
-    }
 }
 
 fn client_config(authorities: Option<&[u8]>) -> Result<ClientConfig, Error> {
@@ -140,7 +137,7 @@ mod tests {
     use super::*;
 
     fn mode(url: &str) -> SslMode {
-        Address::parse(url, None).unwrap().config.get_ssl_mode()
+        Address::parse(url, None).unwrap().hosts[0].get_ssl_mode()
     }
 
     #[test]
@@ -184,25 +181,13 @@ mod tests {
             "postgres://",
             "postgres://u:s3cr3t@h:port/d",
             "postgres://u:s3cr3t@h/d?s3cr3t=1",
+            "postgres://u:s3cr3t@a,b,c/d?hostaddr=10.0.0.1&hostaddr=10.0.0.2",
             "host=h password=s3cr3t",
         ] {
             let error = Address::parse(url, None).err();
             let error = error.unwrap_or_else(|| panic!("{url} was accepted"));
             assert!(!format!("{error:?}").contains("s3cr3t"), "{url}");
         }
-    }
-
-    #[test]
-    fn only_the_primary_of_several_hosts_is_used() {
-        let one = Address::parse("postgres://u@a/d", None).unwrap().config;
-        assert_eq!(one.get_target_session_attrs(), TargetSessionAttrs::Any);
-        let two = Address::parse("postgres://u@a:1,b:2/d", None)
-            .unwrap()
-            .config;
-        assert_eq!(
-            two.get_target_session_attrs(),
-            TargetSessionAttrs::ReadWrite
-        );
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(super) enum Fault {
     Client(tokio_postgres::Error),
     /// None of several servers accepts writes. One of them is about to, if another has failed.
     NoPrimary(tokio_postgres::Error),
+    /// What each of several servers answered, or did not.
+    OfAll(Vec<Fault>),
     /// The table is not there, or is not as this version knows it.
     Table(Error),
 }
@@ -36,12 +38,20 @@ impl Fault {
         }
     }
 
+    /// What is wrong if each of the servers has one of these faults.
+    pub(super) fn of_all(mut faults: Vec<Self>) -> Self {
+        match faults.len() {
+            1 => faults.remove(0),
+            _ => Self::OfAll(faults),
+        }
+    }
+
     /// Whether the connection is of no more use.
     ///
     /// A server that became a standby refuses writes: another one may be in its place.
     pub(super) fn ends_connection(&self) -> bool {
         match self {
-            Self::TimedOut | Self::NoPrimary(_) | Self::Table(_) => true,
+            Self::TimedOut | Self::NoPrimary(_) | Self::OfAll(_) | Self::Table(_) => true,
             Self::Client(error) => match error.code() {
                 None => true,
                 Some(code) => *code == SqlState::READ_ONLY_SQL_TRANSACTION || is_restart(code),
@@ -55,6 +65,10 @@ impl Fault {
                 Error::unavailable("the database of the token store did not reply in time")
             }
             Self::Table(error) => error,
+            Self::OfAll(faults) => {
+                let told = faults.into_iter().min_by_key(Self::rank);
+                return told.unwrap_or(Self::TimedOut).into_store_error();
+            }
             Self::NoPrimary(error) => {
                 let message = "none of the servers of the token store accepts writes";
                 Error::unavailable(message).caused_by(cause(&error))
@@ -69,6 +83,16 @@ impl Fault {
         };
         StoreError::unavailable(error)
     }
+
+    /// Of several servers, the fault of the lowest rank says most: what a person has to change, then what the servers are.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::TimedOut => 3,
+            Self::NoPrimary(_) => 1,
+            fault if fault.may_pass() => 2,
+            _ => 0,
+        }
+    }
 }
 
 impl ServerFault for Fault {
@@ -80,10 +104,18 @@ impl ServerFault for Fault {
         let error = match self {
             Self::NoPrimary(_) => return true,
             Self::TimedOut | Self::Table(_) => return false,
+            // While one does not answer, another may take its place.
+            Self::OfAll(faults) => {
+                return faults
+                    .iter()
+                    .any(|fault| matches!(fault, Self::TimedOut) || fault.may_pass());
+            }
             Self::Client(error) => error,
         };
         match error.code() {
-            Some(code) => is_restart(code) || is_conflict(code),
+            Some(code) => {
+                is_restart(code) || is_conflict(code) || *code == SqlState::TOO_MANY_CONNECTIONS
+            }
             None => error.is_closed() || causes(error).any(is_broken_connection),
         }
     }
@@ -124,6 +156,7 @@ fn is_broken_connection(cause: &(dyn StdError + 'static)) -> bool {
                 | ErrorKind::ConnectionReset
                 | ErrorKind::ConnectionAborted
                 | ErrorKind::BrokenPipe
+                | ErrorKind::TimedOut
                 | ErrorKind::UnexpectedEof
         )
     })

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, Shared, select};
@@ -18,9 +19,15 @@ use crate::store::postgres::fault::Fault;
 /// An open connection. A task reads and writes its data until it is dropped and all replies have arrived.
 pub(super) struct OpenConnection {
     pub(super) client: Client,
+    is_usable: AtomicBool,
+    /// Set while a statement has no reply.
+    awaits_reply: AtomicBool,
     given_up: Arc<Notify>,
-    closed: Shared<BoxFuture<'static, ()>>,
+    closed: Closed,
 }
+
+/// Completes when a connection is closed.
+pub(super) type Closed = Shared<BoxFuture<'static, ()>>;
 
 impl OpenConnection {
     pub(super) async fn open<T>(config: &Config, tls: T) -> Result<Self, Fault>
@@ -32,33 +39,61 @@ impl OpenConnection {
     {
         let (client, connection) = config.connect(tls.clone()).await?;
         let given_up = Arc::new(Notify::new());
-        let (cancel, told) = (client.cancel_token(), Arc::clone(&given_up));
+        let (token, told) = (client.cancel_token(), Arc::clone(&given_up));
         let moved = tokio::spawn(async move {
             let cancelled = async {
                 told.notified().await;
-                cancel_all(&cancel, &tls).await;
+                cancel(&token, &tls).await;
             };
             select(pin!(connection), pin!(cancelled)).await;
         });
         Ok(Self {
             client,
+            is_usable: AtomicBool::new(true),
+            awaits_reply: AtomicBool::new(false),
             given_up,
             closed: moved.map(drop).boxed().shared(),
         })
     }
 
-    /// Ends the connection, although a reply is missing. Completes when the server has ended what it did.
-    ///
-    /// The server does not notice that a connection was closed while a statement waits, such as for a lock or for a standby. Without
-    /// this, each such statement would take up a connection of the server for as long as it waits.
-    pub(super) fn give_up(self: Arc<Self>) -> Shared<BoxFuture<'static, ()>> {
-        self.given_up.notify_one();
+    /// Waits for the reply to a statement of the client. If this is dropped before, the connection cannot be used again.
+    pub(super) async fn ask<T>(
+        &self,
+        statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, tokio_postgres::Error> {
+        self.awaits_reply.store(true, Ordering::Release);
+        let reply = statement.await;
+        self.awaits_reply.store(false, Ordering::Release);
+        reply
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        let is_open = self.is_usable.load(Ordering::Acquire) && !self.client.is_closed();
+        is_open && !self.awaits_reply.load(Ordering::Acquire)
+    }
+
+    /// Says that no other statement shall use the connection.
+    pub(super) fn end(&self) {
+        self.is_usable.store(false, Ordering::Release);
+    }
+
+    pub(super) fn closed(&self) -> Closed {
         self.closed.clone()
     }
 }
 
-/// Cancels one statement after the other. A cancellation ends only the statement that runs, and the next one may wait as well.
-async fn cancel_all<T>(token: &CancelToken, tls: &T)
+/// The server does not notice that a connection was closed while a statement waits, such as for a lock or for a standby. Unless it
+/// is cancelled, each such statement takes up a connection of the server for as long as it waits.
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        if self.awaits_reply.load(Ordering::Acquire) {
+            self.given_up.notify_one();
+        }
+    }
+}
+
+/// Cancels the statement. A cancellation that is faster than the statement has no effect, so there are several.
+async fn cancel<T>(token: &CancelToken, tls: &T)
 where
     T: MakeTlsConnect<Socket> + Clone,
 {
@@ -70,8 +105,7 @@ where
     }
 }
 
-/// As many statements as callers may have sent over one connection, or nearly.
-const MAX_CANCELLATIONS: u32 = 100;
+const MAX_CANCELLATIONS: u32 = 10;
 
 /// A server that hangs does not accept a cancellation either.
 const CANCELLATION_TIMEOUT: Duration = Duration::from_secs(1);

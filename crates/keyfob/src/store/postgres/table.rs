@@ -3,11 +3,11 @@
 //! Each statement is a transaction of its own, and is atomic. None is prepared, so that a pool between keyfob and the
 //! database may give each statement to another connection.
 
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::error::error::Error;
 use crate::store::postgres::fault::Fault;
+use crate::store::postgres::open_connection::OpenConnection;
 
 /// A table, and the statements that read and change it.
 #[derive(Clone)]
@@ -64,9 +64,10 @@ impl Table {
     /// Fails unless the table is there, and has the layout that this version knows.
     ///
     /// An older program must not write to the table of a newer one, because it does not know what the columns mean there.
-    pub(super) async fn check(&self, client: &Client) -> Result<(), Fault> {
-        let found = client
-            .query_typed_one(DESCRIBE, &[(&self.quoted, Type::TEXT)])
+    pub(super) async fn check(&self, open: &OpenConnection) -> Result<(), Fault> {
+        let client = &open.client;
+        let found = open
+            .ask(client.query_typed_one(DESCRIBE, &[(&self.quoted, Type::TEXT)]))
             .await?;
         let (exists, comment): (bool, Option<String>) = (found.try_get(0)?, found.try_get(1)?);
         let columns: Vec<String> = found.try_get(2)?;
