@@ -17,6 +17,8 @@
 //! This folder may import `exchange` and the folders after it.
 
 #[cfg(any(feature = "postgres", feature = "redis"))]
+mod connection_pool;
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod connections;
 pub(crate) mod entry;
 pub(crate) mod error;

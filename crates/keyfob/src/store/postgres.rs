@@ -11,7 +11,7 @@ mod database;
 mod fault;
 mod hosts;
 mod open_connection;
-mod pool;
+mod opener;
 mod table;
 mod tls;
 

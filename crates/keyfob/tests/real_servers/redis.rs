@@ -149,3 +149,26 @@ fn t9_a_save_succeeds_if_the_server_refuses_to_wait_for_replicas() {
         assert!(line.to_lowercase().contains(part), "{line}");
     }
 }
+
+#[tokio::test]
+async fn t9_a_wait_for_replicas_delays_no_other_key() {
+    let server = Server::start();
+    // There is no replica, so each save waits as long as it may.
+    server.permit_wait();
+    let store = server.store().replicas(1).response_timeout(SECOND);
+    let keys: Vec<_> = (0..16)
+        .map(|number| StoreKey::builder(format!("{number}")).build())
+        .collect();
+    let entry = Entry::new(token(1).unwrap(), SystemTime::now());
+    let saves = keys.iter().map(|key| store.replace(key, &entry, SECOND));
+    let saves = futures_util::future::join_all(saves);
+    let reads = async {
+        for _ in 0..20 {
+            store.load(&key()).await.unwrap();
+        }
+    };
+    let (saved, ()) = tokio::join!(saves, reads);
+    for saved in saved {
+        saved.unwrap();
+    }
+}

@@ -63,6 +63,13 @@ impl RedisServer {
         open(instructions)
     }
 
+    /// Lets the user of the stores wait for replicas.
+    pub(crate) fn permit_wait(&self) {
+        let command = ["ACL", "SETUSER", "keyfob", "+wait"];
+        let reply = ask(self.directory.path(), self.port, "admin", &command);
+        assert_eq!(reply.trim(), "OK");
+    }
+
     /// Sends a command as the user of the stores.
     pub(crate) async fn ask(&self, command: &Cmd) -> Value {
         let client = client(&self.url(), &self.authority());

@@ -9,6 +9,7 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::clock::clock;
 use crate::clock::system::SystemClock;
 use crate::runtime::lock::{Mutex, lock};
+use crate::store::connection_pool::ConnectionPool;
 use crate::store::connections::Connections;
 use crate::store::error::StoreError;
 use crate::store::outage::within_timeout;
@@ -16,11 +17,15 @@ use crate::store::postgres::address::Address;
 use crate::store::postgres::connect::connect;
 use crate::store::postgres::fault::Fault;
 use crate::store::postgres::open_connection::{Closed, OpenConnection};
-use crate::store::postgres::pool::ConnectionPool;
+use crate::store::postgres::opener::Opener;
 use crate::store::postgres::table::Table;
 
 /// The default timeout of one statement.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A row that another program has locked holds up the statements that need it, and no others while there is another connection. A
+/// server has 100 connections unless it is set, so there are few of each process.
+const MAX_CONNECTIONS: usize = 4;
 
 /// A value of a statement.
 pub(super) type Value<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -29,7 +34,7 @@ pub(super) type Value<'a> = (&'a (dyn ToSql + Sync), Type);
 #[derive(Clone)]
 pub(super) struct Connection {
     address: Arc<Address>,
-    pools: Connections<ConnectionPool>,
+    pools: Connections<ConnectionPool<Opener>>,
     pub(super) timeout: Duration,
 }
 
@@ -53,8 +58,12 @@ impl Connection {
     /// Runs a statement. If the connection broke or the server restarts, it runs again, so it must be repeatable.
     pub(super) async fn run(&self, statement: Statement<'_>) -> Result<Vec<Row>, StoreError> {
         let pool = self.pools.get_or_add(|| {
-            let address = Arc::clone(&self.address);
-            ConnectionPool::new(address, statement.table.clone(), self.timeout)
+            let opener = Opener {
+                address: Arc::clone(&self.address),
+                table: statement.table.clone(),
+                timeout: self.timeout,
+            };
+            ConnectionPool::new(opener, MAX_CONNECTIONS)
         });
         let unanswered = Unanswered::default();
         let attempt = async || {
@@ -65,12 +74,11 @@ impl Connection {
                 1 => rows,
                 _ => rows.map_err(Fault::of_several),
             };
-            rows.inspect_err(|fault| {
-                if fault.ends_connection() {
-                    open.end();
-                    pool.forget();
-                }
-            })
+            match &rows {
+                Err(fault) if fault.ends_connection() => pool.forget(),
+                _ => open.give_back(),
+            }
+            rows
         };
         let rows = within_timeout(self.timeout, attempt).await;
         if unanswered.cancel(self.timeout / 3).await {

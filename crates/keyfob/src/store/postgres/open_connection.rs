@@ -19,7 +19,6 @@ use crate::store::postgres::fault::Fault;
 /// An open connection. A task reads and writes its data until it is dropped and all replies have arrived.
 pub(super) struct OpenConnection {
     pub(super) client: Client,
-    is_usable: AtomicBool,
     /// Set while a statement has no reply.
     awaits_reply: AtomicBool,
     given_up: Arc<Notify>,
@@ -49,14 +48,13 @@ impl OpenConnection {
         });
         Ok(Self {
             client,
-            is_usable: AtomicBool::new(true),
             awaits_reply: AtomicBool::new(false),
             given_up,
             closed: moved.map(drop).boxed().shared(),
         })
     }
 
-    /// Waits for the reply to a statement of the client. If this is dropped before, the connection cannot be used again.
+    /// Waits for the reply to a statement of the client. If this is dropped before, drop the connection, too.
     pub(super) async fn ask<T>(
         &self,
         statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -65,16 +63,6 @@ impl OpenConnection {
         let reply = statement.await;
         self.awaits_reply.store(false, Ordering::Release);
         reply
-    }
-
-    pub(super) fn is_usable(&self) -> bool {
-        let is_open = self.is_usable.load(Ordering::Acquire) && !self.client.is_closed();
-        is_open && !self.awaits_reply.load(Ordering::Acquire)
-    }
-
-    /// Says that no other statement shall use the connection.
-    pub(super) fn end(&self) {
-        self.is_usable.store(false, Ordering::Release);
     }
 
     pub(super) fn closed(&self) -> Closed {

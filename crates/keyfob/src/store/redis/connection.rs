@@ -1,4 +1,4 @@
-//! The connection to the server. It is opened when it is needed, and again after it broke.
+//! The connections to the server. They are opened when they are needed, and again after one broke.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deadpool::managed::{Manager, Metrics, RecycleResult};
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
@@ -16,6 +17,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use crate::error::error::Error;
 use crate::error::printable::printable;
 use crate::observe::store as events;
+use crate::store::connection_pool::ConnectionPool;
 use crate::store::connections::Connections;
 use crate::store::error::StoreError;
 use crate::store::outage::{ServerFault, tls_failure, within_timeout};
@@ -26,6 +28,9 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Replicas may take this part of the timeout of a command, so that enough of it is left to save once more.
 const REPLICATION_SHARE: u32 = 3;
+
+/// As many commands wait for replicas at once. A pool of tokens saves so many at once, unless it is set.
+const MAX_WAITING: usize = 32;
 
 /// The server, cluster or sentinels.
 #[derive(Clone)]
@@ -39,17 +44,20 @@ pub(super) enum Server {
 /// Makes a client that asks the sentinels for the master.
 pub(super) type MakeSentinelClient = Arc<dyn Fn() -> RedisResult<SentinelClient> + Send + Sync>;
 
+/// An open connection. Clones share it.
 #[derive(Clone)]
-enum Open {
+pub(super) enum Open {
     Single(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
 
-/// A connection. Clones share it.
+/// The way to the server. Clones share the open connections.
 #[derive(Clone)]
 pub(super) struct Connection {
     server: Server,
     open: Connections<Open>,
+    /// Those whose commands wait for replicas. Redis runs nothing else on a connection meanwhile.
+    waiting: Connections<ConnectionPool<Server>>,
     pub(super) timeout: Duration,
 }
 
@@ -71,11 +79,57 @@ impl Server {
     }
 }
 
+impl Manager for Server {
+    type Type = Open;
+    type Error = RedisError;
+
+    async fn create(&self) -> RedisResult<Open> {
+        self.connect().await
+    }
+
+    /// Whether it broke is found out by the next command, which is repeated.
+    async fn recycle(&self, _: &mut Open, _: &Metrics) -> RecycleResult<RedisError> {
+        Ok(())
+    }
+}
+
+impl Open {
+    async fn run(&mut self, command: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Single(connection) => command.query_async(connection).await,
+            Self::Cluster(connection) => command.query_async(connection).await,
+        }
+    }
+
+    /// Waits for the replicas of the server that has run this command. Returns how many have what was written.
+    async fn wait_for(
+        &mut self,
+        replicas: u32,
+        timeout: Duration,
+        written: &Cmd,
+    ) -> RedisResult<u32> {
+        // A timeout of 0 would have no end.
+        let timeout = u64::try_from(timeout.as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1);
+        // The command comes first once more, because it names the node of a cluster.
+        let mut wait = redis::pipe();
+        wait.add_command(written.clone()).ignore();
+        wait.cmd("WAIT").arg(replicas).arg(timeout);
+        let (reached,) = match self {
+            Self::Single(connection) => wait.query_async(connection).await?,
+            Self::Cluster(connection) => wait.query_async(connection).await?,
+        };
+        Ok(reached)
+    }
+}
+
 impl Connection {
     pub(super) fn to(server: Server) -> Self {
         Self {
             server,
             open: Connections::none(),
+            waiting: Connections::none(),
             timeout: TIMEOUT,
         }
     }
@@ -93,12 +147,22 @@ impl Connection {
         command: &Cmd,
         replicas: u32,
     ) -> Result<Value, StoreError> {
+        if replicas == 0 {
+            return self.run(command).await;
+        }
+        let open_one = || ConnectionPool::new(self.server.clone(), MAX_WAITING);
+        let pool = self.waiting.get_or_add(open_one);
         self.repeat(async || {
-            let reply = self.try_run(command).await?;
-            if replicas > 0 {
-                self.wait_for(replicas, command).await?;
-            }
-            Ok(reply)
+            let replicated = async {
+                let mut open = pool.get().await?;
+                let reply = open.run(command).await?;
+                let timeout = self.timeout / REPLICATION_SHARE;
+                let reached = open.wait_for(replicas, timeout, command).await;
+                note_replication(reached, replicas)?;
+                open.give_back();
+                Ok(reply)
+            };
+            replicated.await.inspect_err(|fault| self.note(fault))
         })
         .await
     }
@@ -118,59 +182,37 @@ impl Connection {
     async fn try_run(&self, command: &Cmd) -> RedisResult<Value> {
         let open = self.open.get();
         let reply = async {
-            let open = match open {
+            let mut open = match open {
                 Some(open) => open,
                 None => self.server.connect().await?,
             };
             // Before the command is sent, so that other callers share the connection meanwhile.
             self.open.set(open.clone());
-            match open {
-                Open::Single(mut connection) => command.query_async(&mut connection).await,
-                Open::Cluster(mut connection) => command.query_async(&mut connection).await,
-            }
+            open.run(command).await
         };
         reply.await.inspect_err(|fault| self.note(fault))
-    }
-
-    /// Waits for the replicas of the server that has run this command.
-    async fn wait_for(&self, replicas: u32, written: &Cmd) -> RedisResult<()> {
-        let timeout = (self.timeout / REPLICATION_SHARE).as_millis();
-        // A timeout of 0 would have no end.
-        let timeout = u64::try_from(timeout).unwrap_or(u64::MAX).max(1);
-        // The command comes first once more, because it names the node of a cluster.
-        let mut wait = redis::pipe();
-        wait.add_command(written.clone()).ignore();
-        wait.cmd("WAIT").arg(replicas).arg(timeout);
-        let open = self.open.get();
-        let reply: RedisResult<(u32,)> = match open {
-            // It broke since. The command is sent again, and the next connection waits.
-            None => return Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
-            Some(Open::Single(mut connection)) => wait.query_async(&mut connection).await,
-            Some(Open::Cluster(mut connection)) => wait.query_async(&mut connection).await,
-        };
-        let reached = match reply {
-            Err(fault) if fault.may_pass() => {
-                self.note(&fault);
-                return Err(fault);
-            }
-            // The entry is saved, so a server that refuses to wait does not make the save fail.
-            Err(fault) => {
-                events::not_replicated(0, replicas, Some(&fault));
-                return Ok(());
-            }
-            Ok((reached,)) => reached,
-        };
-        if reached < replicas {
-            events::not_replicated(reached, replicas, None);
-        }
-        Ok(())
     }
 
     fn note(&self, fault: &RedisError) {
         if is_connection_failure(fault) {
             self.open.forget();
+            if let Some(waiting) = self.waiting.get() {
+                waiting.forget();
+            }
         }
     }
+}
+
+/// Warns if too few replicas have what was written. Fails if the server was lost, and with it perhaps what was written.
+fn note_replication(reached: RedisResult<u32>, wanted: u32) -> RedisResult<()> {
+    match reached {
+        Err(fault) if fault.may_pass() => return Err(fault),
+        // The entry is saved, so a server that refuses to wait does not make the save fail.
+        Err(fault) => events::not_replicated(0, wanted, Some(&fault)),
+        Ok(reached) if reached < wanted => events::not_replicated(reached, wanted, None),
+        Ok(_) => {}
+    }
+    Ok(())
 }
 
 impl ServerFault for RedisError {
