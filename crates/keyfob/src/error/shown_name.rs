@@ -20,6 +20,12 @@ pub fn shown_name(text: &str) -> String {
     }
 }
 
+/// Whether a text of at most so many bytes is a word, such as the name of a field or a code, and so no secret.
+pub(crate) fn is_word(text: &str, longest: usize) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphabetic() || b"_-".contains(&byte);
+    (1..=longest).contains(&text.len()) && text.bytes().all(is_letter)
+}
+
 /// Whether a text has the form of a token, key or password rather than that of a name.
 fn looks_like_secret(text: &str) -> bool {
     let is_known = |prefix: &&str| {

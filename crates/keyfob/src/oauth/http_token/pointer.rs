@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::error::Error;
+use crate::error::shown_name::is_word;
 use crate::oauth::endpoint::Endpoint;
 use crate::token::json::{Json, Object};
 
@@ -131,11 +132,8 @@ fn described(json: &Json) -> String {
 
 /// The names of members. A name that is no plain word may be a secret, and is only counted.
 fn members(object: &Object) -> String {
-    let is_plain = |name: &&str| {
-        let plain = |byte: u8| byte.is_ascii_alphabetic() || b"_-".contains(&byte);
-        !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(plain)
-    };
-    let names: Vec<_> = object.names().filter(is_plain).take(SHOWN).collect();
+    let is_shown = |name: &&str| is_word(name, LONGEST_NAME);
+    let names: Vec<_> = object.names().filter(is_shown).take(SHOWN).collect();
     let others = object.names().count() - names.len();
     let shown: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     match (shown.len(), others) {

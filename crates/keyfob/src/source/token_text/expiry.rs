@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::error::error::Error;
+use crate::error::shown_name::is_word;
 use crate::token::json::{Json, Object};
 use crate::token::token::Expiry;
 
@@ -221,15 +222,13 @@ fn unknown(name: &str) -> Error {
 
 /// The name of a field, if it cannot be a secret.
 fn shown(name: &str) -> String {
-    let is_plain = name.len() <= 40
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphabetic() || b"_-".contains(&byte));
-    match is_plain {
+    match is_word(name, LONGEST_NAME) {
         true => format!("`{name}`"),
         false => "a field".to_owned(),
     }
 }
+
+const LONGEST_NAME: usize = 40;
 
 /// The first second of the year 10000.
 const YEAR_10000: f64 = 253_402_300_800.0;

@@ -7,6 +7,7 @@ use http::{HeaderName, header};
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
+use crate::error::shown_name::is_word;
 use crate::source::token_text::expiry;
 use crate::source::token_text::type_use::TypeUse;
 use crate::token::json::{Json, Object};
@@ -296,21 +297,13 @@ const TYPES: [(&str, &str); 2] = [("access_token", "token_type"), ("accessToken"
 /// The failure of an object that has the error of RFC 6749 §5.2 in place of a token.
 pub(super) fn error_response(object: &Object) -> Option<Error> {
     let code = object.text("error").filter(|code| !code.is_empty())?;
-    let code = match is_plain(code, LONGEST_CODE) {
+    let code = match is_word(code, LONGEST_CODE) {
         true => format!(": `{code}`"),
         false => String::new(),
     };
     Some(Error::unavailable(format!(
         "it is the error response of a token endpoint{code}; see why the program that wrote it got no token"
     )))
-}
-
-/// Whether a text is a word, such as a name or a code, and so no secret.
-fn is_plain(text: &str, longest: usize) -> bool {
-    (1..=longest).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
 }
 
 const LONGEST_NAME: usize = 24;
@@ -325,8 +318,8 @@ fn unknown(object: &Object) -> Error {
     if object.is_empty() || object.names().any(is_known) {
         return no_credential();
     }
-    let plain = |name: &&str| is_plain(name, LONGEST_NAME);
-    let names: Vec<_> = object.names().filter(plain).take(8).collect();
+    let is_shown = |name: &&str| is_word(name, LONGEST_NAME);
+    let names: Vec<_> = object.names().filter(is_shown).take(8).collect();
     let names = match names.as_slice() {
         [] => String::new(),
         names => format!(" with the fields `{}`", names.join("`, `")),
