@@ -316,7 +316,10 @@ fn profile(data: &[u8]) {
     match Profiles::from_text(&String::from_utf8_lossy(data)) {
         Ok(profiles) => {
             for profile in profiles.iter() {
-                assert_eq!(profile.origins().is_empty(), profile.require_server().is_err());
+                assert_eq!(
+                    profile.origins().is_empty(),
+                    profile.require_server().is_err()
+                );
                 let _ = (profile.token_from(), format!("{profile:?}"));
             }
         }

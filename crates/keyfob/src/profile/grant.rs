@@ -20,6 +20,7 @@ use crate::profile::metadata_files::MetadataFiles;
 use crate::profile::schema::Definition;
 use crate::profile::schema::grant::{Assertion, ExchangeSettings, Grant, GrantKind};
 use crate::profile::set_each::SetEach;
+use crate::profile::shared_clients::{MadeFromSecrets, SharedClient};
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 use crate::token::token::Token;
 
@@ -59,17 +60,24 @@ pub(super) struct GrantSource {
     definition: Arc<Definition>,
     grant: Grant,
     links: LinkSources,
+    client: SharedClient,
     /// The inner source, and the secrets that it was made from.
-    current: Mutex<Option<(Secrets, Arc<dyn TokenSource>)>>,
+    current: Mutex<Option<(Arc<MadeFromSecrets>, Arc<dyn TokenSource>)>>,
 }
 
 impl GrantSource {
     /// The source of a grant of this profile. It may be that of a link.
-    pub(super) fn new(definition: &Arc<Definition>, grant: &Grant, links: LinkSources) -> Self {
+    pub(super) fn new(
+        definition: &Arc<Definition>,
+        grant: &Grant,
+        links: LinkSources,
+        client: SharedClient,
+    ) -> Self {
         Self {
             definition: Arc::clone(definition),
             grant: grant.clone(),
             links,
+            client,
             current: Mutex::new(None),
         }
     }
@@ -80,25 +88,23 @@ impl GrantSource {
         let secrets = Secrets::read(&self.grant, request).await?;
         // With the same secrets, the source is kept: it knows the server's metadata already.
         if let Some((known, source)) = &*current
-            && *known == secrets
+            && known.secrets == secrets
         {
             return Ok(Arc::clone(source));
         }
-        let source = self.new_source(&secrets, request).await?;
-        *current = Some((secrets, Arc::clone(&source)));
+        let made = self.client.of(secrets, &request.clock);
+        let source = self.new_source(&made, request).await?;
+        *current = Some((made, Arc::clone(&source)));
         Ok(source)
     }
 
     async fn new_source(
         &self,
-        secrets: &Secrets,
+        made: &MadeFromSecrets,
         request: &TokenRequest,
     ) -> Result<Arc<dyn TokenSource>, Error> {
-        let grant = &self.grant;
-        let client = || {
-            let clock = Arc::clone(&request.clock);
-            secrets.client(grant, &self.definition.store, &self.links, clock)
-        };
+        let (grant, secrets) = (&self.grant, &made.secrets);
+        let client = || made.client(grant, &self.definition.store, &self.links);
         Ok(match &grant.kind {
             GrantKind::ClientCredentials => {
                 let source = ClientCredentials::new(client().await?);
@@ -106,7 +112,7 @@ impl GrantSource {
             }
             GrantKind::SmartBackendServices => {
                 // This source makes its own client, because SMART prescribes the authentication.
-                let (base, key) = (grant.server.url(), secrets.signing_key(grant)?);
+                let (base, key) = (grant.server.url(), made.signing_key(grant)?);
                 let files = MetadataFiles::of(&self.definition.store);
                 let id = grant.client.id.as_deref().unwrap_or_default();
                 let client = Client::builder(id)
@@ -151,7 +157,7 @@ impl GrantSource {
             GrantKind::JwtBearer(Assertion::Signed {
                 subject, audience, ..
             }) => {
-                let source = JwtBearer::signed(client().await?, secrets.signing_key(grant)?)
+                let source = JwtBearer::signed(client().await?, made.signing_key(grant)?)
                     .set_each(subject, JwtBearer::subject)
                     .set_each(audience, JwtBearer::assertion_audience);
                 Arc::new(with_parameters!(source, grant, secrets))

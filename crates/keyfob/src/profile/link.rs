@@ -36,7 +36,8 @@ impl Profile {
             TokenFrom::Secret(secret) => secret.token_source(),
             TokenFrom::Basic(basic) => Arc::new(basic.clone()),
             TokenFrom::Grant(grant) => {
-                Arc::new(GrantSource::new(&self.definition, grant, links()?))
+                let client = self.clients.at(path);
+                Arc::new(GrantSource::new(&self.definition, grant, links()?, client))
             }
             TokenFrom::SignedJwt(jwt) => Arc::new(JwtSource((**jwt).clone())),
             TokenFrom::Http(http) => Arc::new(HttpSource::new(

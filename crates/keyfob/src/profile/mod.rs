@@ -42,6 +42,7 @@ pub(crate) mod schema;
 pub(crate) mod secret_ref;
 pub(crate) mod session;
 pub(crate) mod set_each;
+mod shared_clients;
 pub(crate) mod sign_in;
 pub(crate) mod source;
 pub(crate) mod store;

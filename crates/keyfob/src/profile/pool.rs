@@ -98,7 +98,8 @@ impl Profile {
             links.insert(SUBJECT_TOKEN.to_owned(), Arc::new(subject_token(key)?));
             let grant = profile.definition.token.grant();
             let grant = grant.expect("the profile exchanges a token");
-            let source = GrantSource::new(&profile.definition, grant, links);
+            let client = profile.clients.at("");
+            let source = GrantSource::new(&profile.definition, grant, links, client);
             profile.complete(Arc::new(source))
         }))
     }
@@ -185,6 +186,7 @@ impl Profile {
             linked: Arc::clone(&self.linked),
             tokens: Arc::default(),
             opened_store: self.opened_store.clone(),
+            clients: self.clients.clone(),
         }
     }
 

@@ -24,6 +24,7 @@ use crate::profile::lazy_store::OpenedStore;
 use crate::profile::schema::proxy::ProxySettings;
 use crate::profile::schema::{Definition, read};
 use crate::profile::set_each::SetEach;
+use crate::profile::shared_clients::SharedClients;
 use crate::runtime::block_on::block_on;
 
 /// The profiles of one file.
@@ -233,6 +234,7 @@ fn linked(definitions: impl Iterator<Item = Arc<Definition>>) -> BTreeMap<String
                 linked: Arc::new(linked),
                 tokens: Arc::default(),
                 opened_store: OpenedStore::default(),
+                clients: SharedClients::default(),
             };
             profiles.insert(definition.name.clone(), profile);
             false
@@ -254,6 +256,8 @@ pub struct Profile {
     pub(super) tokens: Arc<OnceLock<TokenCache>>,
     /// The store, also of the profiles that this one makes for the keys of a pool.
     pub(super) opened_store: OpenedStore,
+    /// The clients, which these profiles share too.
+    pub(super) clients: SharedClients,
 }
 
 impl Profile {
@@ -384,6 +388,7 @@ impl Profile {
             linked: Arc::clone(&self.linked),
             tokens: Arc::default(),
             opened_store: OpenedStore::default(),
+            clients: SharedClients::default(),
         }
     }
 
@@ -418,6 +423,7 @@ impl Profile {
             linked: Arc::clone(&self.linked),
             tokens: Arc::default(),
             opened_store: OpenedStore::default(),
+            clients: SharedClients::default(),
         }
     }
 
@@ -442,6 +448,7 @@ impl Profile {
             linked: Arc::new(links.collect()),
             tokens: Arc::default(),
             opened_store: OpenedStore::default(),
+            clients: SharedClients::default(),
         };
         forked.push((Arc::clone(&self.tokens), profile.clone()));
         profile

@@ -14,7 +14,7 @@ use crate::source::source::TokenSource;
 impl Profile {
     /// A source of the profile's token, behind its store, for a cache that you build. Nothing is fetched yet.
     ///
-    /// Each call makes a new source, which shares only the store with earlier ones. The profile's
+    /// Each call makes a new source, which shares the store and the HTTP client with earlier ones. The profile's
     /// [`fetch_timeout`](Self::fetch_timeout) and [`default_lifetime`](Self::default_lifetime) are settings of the cache, so set
     /// them there.
     ///

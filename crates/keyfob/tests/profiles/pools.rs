@@ -1,5 +1,6 @@
 //! T10: a pool with the settings of a profile.
 
+use std::fs;
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
@@ -58,6 +59,40 @@ fn t10_a_pool_of_a_profile_signs_a_jwt_for_the_subject_of_each_key() {
     let fixed = Profiles::from_text(text).unwrap();
     let error = fixed.get("fixed").unwrap().pool().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Input);
+}
+
+#[test]
+fn t10_the_keys_of_a_profile_share_one_client_and_what_it_knows_of_the_server() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let key = private_key(&folder, &ECDSA_P256_SHA256_FIXED_SIGNING);
+    let metadata = json!({"issuer": server.url(), "token_endpoint": server.url_for("/token")});
+    let metadata = ScriptedResponse::json(metadata);
+    // Once: another request for it has no response.
+    server.expect(Expect::get("/.well-known/oauth-authorization-server").respond(metadata));
+    server.expect(Expect::post("/token").always(token_response("t")));
+    let text = format!(
+        "[profiles.crm]\nbase_url = \"https://crm.example.com/\"\nstore = \"memory\"\n[profiles.crm.token]\ngrant = \"jwt_bearer\"\n\
+         issuer = \"{}\"\nclient_id = \"a\"\nprivate_key = \"file:{}\"",
+        server.url(),
+        key.display()
+    );
+    let profiles = Profiles::from_text(&text).unwrap();
+    let pool = profiles.get("crm").unwrap().pool().unwrap();
+    let pool = pool.build().unwrap();
+    for subject in ["anna", "bert", "carl"] {
+        assert_eq!(answer(&pool, &PoolKey::new(subject).unwrap()), "t");
+    }
+    // The client is made anew when the key of the profile changes.
+    let asked = server.received().len();
+    fs::remove_file(&key).unwrap();
+    let other = private_key(&folder, &ECDSA_P256_SHA256_FIXED_SIGNING);
+    assert_eq!(other, key);
+    let metadata = json!({"issuer": server.url(), "token_endpoint": server.url_for("/token")});
+    let metadata = ScriptedResponse::json(metadata);
+    server.expect(Expect::get("/.well-known/oauth-authorization-server").respond(metadata));
+    assert_eq!(answer(&pool, &PoolKey::new("dora").unwrap()), "t");
+    assert_eq!(server.received().len(), asked + 2);
+    server.verify();
 }
 
 /// The profile `a` of a file with a store in this folder.
