@@ -62,8 +62,10 @@ pub(super) struct GrantSource {
     links: LinkSources,
     client: SharedClient,
     /// The inner source, and the secrets that it was made from.
-    current: Mutex<Option<(Arc<MadeFromSecrets>, Arc<dyn TokenSource>)>>,
+    current: Mutex<Option<InnerSource>>,
 }
+
+type InnerSource = (Arc<MadeFromSecrets>, Arc<dyn TokenSource>);
 
 impl GrantSource {
     /// The source of a grant of this profile. It may be that of a link.

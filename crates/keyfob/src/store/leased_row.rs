@@ -5,11 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) mod extension;
+
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, BoxFuture, abortable};
 
 use crate::clock::backoff::Backoff;
-use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::error::printable::printable;
@@ -49,7 +50,7 @@ pub(super) trait Row: Clone + Send + Sync + 'static {
     fn lease(&self, lease_id: &str)
     -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
 
-    /// Extends the lease; `false` if it has expired, or another process has it.
+    /// Extends the lease, within [`extension::timeout`]; `false` if it has expired, or another process has it.
     fn extend(&self, lease_id: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Ends the lease, if this process still has it.
@@ -221,7 +222,12 @@ struct RowLease<R: Row> {
 
 impl<R: Row> RowLease<R> {
     fn new(row: R, key: StoreKey, lease_id: String, fence: u64) -> Self {
-        let (task, extension) = abortable(keep_extending(row.clone(), lease_id.clone()));
+        let (extended, id) = (row.clone(), lease_id.clone());
+        let kept = async move {
+            let duration = extended.settings().lease_duration;
+            extension::keep(&SystemClock, duration, || extended.extend(&id)).await;
+        };
+        let (task, extension) = abortable(kept);
         row.settings().runtime.spawn(Box::pin(task.map(drop)));
         Self {
             row,
@@ -261,17 +267,6 @@ impl<R: Row> RowLease<R> {
     /// How the revisions of all saves under this lease begin.
     fn own_revisions(&self) -> String {
         format!("{}.{}.", self.fence, self.lease_id)
-    }
-}
-
-/// Extends the lease until it has expired. If the server does not reply, the lease may still be valid, so this goes on.
-async fn keep_extending(row: impl Row, lease_id: String) {
-    loop {
-        let pause = row.settings().lease_duration / EXTENSIONS;
-        SystemClock.sleep(pause).await;
-        if let Ok(false) = row.extend(&lease_id).await {
-            return;
-        }
     }
 }
 
@@ -362,9 +357,6 @@ fn milliseconds(time: Duration) -> u64 {
 /// A hundred years, in milliseconds: databases cannot add much longer times to their clock.
 const LONGEST: u64 = 100 * 365 * 24 * 3600 * 1000;
 
-/// How often a lease is extended within its duration.
-const EXTENSIONS: u32 = 3;
-
 /// The default duration of a lease.
 pub(super) const LEASE_DURATION: Duration = Duration::from_secs(10);
 
@@ -377,6 +369,7 @@ const LEASE_PAUSES: Backoff = Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::clock::Clock;
     use crate::runtime::block_on::block_on;
     use crate::runtime::lock::{Mutex, lock};
     use crate::store::seal::SealingKey;

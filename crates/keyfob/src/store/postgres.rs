@@ -37,7 +37,7 @@ use crate::store::store::{
 /// of the server, even if the database replies earlier otherwise (`synchronous_commit = off`). Ages are measured by
 /// the server's clock, so the clocks of the machines need not agree.
 ///
-/// A store opens up to 4 connections for each tokio runtime when it needs them, and closes those that were idle for 10 s. It needs
+/// A store opens up to 4 connections for each tokio runtime when it needs them, and closes those that are idle. It needs
 /// a tokio runtime; a cache that is used without one starts its own. It does not create its table: run what
 /// [`sql`](Self::sql) returns once, or call [`create_table`](Self::create_table). `docs/how-to/many-machines.md` says how to
 /// configure the server.

@@ -1,11 +1,15 @@
 //! The connections of the store in PostgreSQL: to which server, how many, how long, and what holds them up.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use keyfob::store::{
     PostgresStore as Store, SealingKey, SealingKeys, StoreErrorKind, StoreKey, TokenStore,
 };
+use tokio::io::copy_bidirectional;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use crate::fixtures::{SECOND, key};
 use crate::postgres::contract::until_in_real_time;
@@ -184,6 +188,82 @@ async fn t9_a_locked_row_delays_no_other_key() {
     let other = StoreKey::builder("other").build();
     store.replace(&other, &entry(1), SECOND).await.unwrap();
     assert!(!waiting.is_finished());
+}
+
+/// Passes connections on to a server. Those that are open can be made to stand still.
+struct Passage {
+    address: String,
+    stalled: Arc<watch::Sender<bool>>,
+}
+
+impl Passage {
+    async fn to(server: String) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let stalled = Arc::new(watch::Sender::new(false));
+        let told = Arc::clone(&stalled);
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut server = TcpStream::connect(&server).await.unwrap();
+                told.send_replace(false);
+                let mut stalls = told.subscribe();
+                tokio::spawn(async move {
+                    let passed = copy_bidirectional(&mut client, &mut server);
+                    let stalled = async { stalls.wait_for(|stalled| *stalled).await.is_ok() };
+                    tokio::select! {
+                        _ = passed => {}
+                        true = stalled => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        Self { address, stalled }
+    }
+}
+
+#[tokio::test]
+async fn t9_a_connection_that_stands_still_does_not_end_a_lease() {
+    let server = Server::start();
+    let passage = Passage::to(host_of(&server)).await;
+    let url = server.url().replace(&host_of(&server), &passage.address);
+    let authority = std::fs::read(server.authority()).unwrap();
+    let keys = SealingKeys::new(SealingKey::from_bytes([1; 32]));
+    let store = Store::open_trusting(&url, &authority, keys).unwrap();
+    let store = store.lease_duration(SECOND * 4);
+    let lease = store.lease(&key(), SECOND).await.unwrap();
+    passage.stalled.send_replace(true);
+    let other = server.store();
+    let taken = other.lease(&key(), SECOND * 6).await;
+    assert_eq!(taken.err().unwrap().kind(), StoreErrorKind::Busy);
+    lease.release().await;
+    other.lease(&key(), SECOND).await.unwrap();
+}
+
+#[tokio::test]
+async fn t9_a_save_waits_until_its_only_server_accepts_writes() {
+    let server = Server::start();
+    for attributes in ["any", "read-write"] {
+        make_read_only(&server);
+        let url = format!("{}?target_session_attrs={attributes}", server.url());
+        let authority = std::fs::read(server.authority()).unwrap();
+        let keys = SealingKeys::new(SealingKey::from_bytes([1; 32]));
+        let store = Store::open_trusting(&url, &authority, keys).unwrap();
+        let impatient = store.clone().response_timeout(SECOND / 2);
+        let shown = shown_save_failure(&impatient).await;
+        let expected = match attributes {
+            "any" => "is read-only, as a standby is",
+            _ => "none of the servers of the token store accepts writes",
+        };
+        assert!(shown.contains(expected), "{shown}");
+        let store = store.response_timeout(SECOND * 20);
+        let promoted = async {
+            tokio::time::sleep(SECOND).await;
+            accept_writes(&server);
+        };
+        let (key, entry) = (key(), entry(1));
+        let (saved, ()) = tokio::join!(store.replace(&key, &entry, SECOND * 20), promoted);
+        saved.unwrap();
+    }
 }
 
 #[tokio::test]

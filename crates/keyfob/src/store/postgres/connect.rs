@@ -15,24 +15,22 @@ use crate::store::postgres::open_connection::OpenConnection;
 /// Connects to all hosts at once, and returns the first connection. So a host that does not answer delays no other.
 pub(super) async fn connect(address: &Address, timeout: Duration) -> Result<OpenConnection, Fault> {
     let attempts = address.hosts.iter().map(async |host| {
-        // There is time left for another address of the same host, and for another attempt.
-        let timeout = timeout / 2;
+        let is_only = address.hosts.len() == 1;
+        // There is time left for another attempt at all of several hosts.
+        let timeout = if is_only { timeout } else { timeout / 2 };
+        // There is time left for another address of the same host.
+        let of_address = host.get_connect_timeout().copied();
+        let of_address = of_address.map_or(timeout / 2, |set| set.min(timeout / 2));
         let mut host = host.clone();
-        if host.get_connect_timeout().is_none() {
-            host.connect_timeout(timeout);
-        }
+        host.connect_timeout(of_address);
         let open = async {
             match &address.tls {
                 Some(tls) => OpenConnection::open(&host, tls.clone()).await,
                 None => OpenConnection::open(&host, NoTls).await,
             }
         };
-        if address.hosts.len() == 1 {
-            return open.await;
-        }
         let open = clock::within(&SystemClock, timeout, open).await;
         open.unwrap_or(Err(Fault::TimedOut))
-            .map_err(Fault::of_several)
     });
     let mut attempts: FuturesUnordered<_> = attempts.collect();
     let mut faults = Vec::new();

@@ -56,7 +56,11 @@ impl Connection {
     }
 
     /// Runs a statement. If the connection broke or the server restarts, it runs again, so it must be repeatable.
-    pub(super) async fn run(&self, statement: Statement<'_>) -> Result<Vec<Row>, StoreError> {
+    pub(super) async fn run(
+        &self,
+        timeout: Duration,
+        statement: Statement<'_>,
+    ) -> Result<Vec<Row>, StoreError> {
         let pool = self.pools.get_or_add(|| {
             let opener = Opener {
                 address: Arc::clone(&self.address),
@@ -70,19 +74,16 @@ impl Connection {
             let open = pool.get().await?;
             let rows = open.client.query_typed(statement.text, statement.values);
             let rows = unanswered.until_answered(&open, rows).await;
-            let rows = match self.address.hosts.len() {
-                1 => rows,
-                _ => rows.map_err(Fault::of_several),
-            };
             match &rows {
                 Err(fault) if fault.ends_connection() => pool.forget(),
                 _ => open.give_back(),
             }
             rows
         };
-        let rows = within_timeout(self.timeout, attempt).await;
-        if unanswered.cancel(self.timeout / 3).await {
+        let rows = within_timeout(timeout, attempt).await;
+        if unanswered.is_any() {
             pool.forget();
+            unanswered.cancel(timeout / 3).await;
         }
         rows.map_err(Fault::into_store_error)
     }
@@ -118,17 +119,17 @@ impl Unanswered {
         Ok(reply?)
     }
 
-    /// Waits until the server has ended a statement that was dropped. Returns whether there is one.
+    fn is_any(&self) -> bool {
+        lock(&self.0).is_some()
+    }
+
+    /// Waits until the server has ended a statement that was dropped.
     ///
     /// The process may end after its caller is told, and the server does not notice that.
-    async fn cancel(self, timeout: Duration) -> bool {
+    async fn cancel(self, timeout: Duration) {
         let closed = lock(&self.0).take();
-        match closed {
-            None => false,
-            Some(closed) => {
-                clock::within(&SystemClock, timeout, closed).await;
-                true
-            }
+        if let Some(closed) = closed {
+            clock::within(&SystemClock, timeout, closed).await;
         }
     }
 }

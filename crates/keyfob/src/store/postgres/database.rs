@@ -1,12 +1,14 @@
 //! The database of a store, and its rows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_postgres::Row as Found;
 use tokio_postgres::types::{FromSqlOwned, Type};
 
 use crate::error::printable::printable;
 use crate::store::error::StoreError;
+use crate::store::leased_row::extension;
 use crate::store::leased_row::{self, KeepFor, Row, RowSettings, Save, SealedEntry};
 use crate::store::postgres::connection::{Connection, Statement, Value};
 use crate::store::postgres::table::Table;
@@ -43,18 +45,29 @@ impl Database {
 
     /// Removes some rows that nothing can use any more. They are more than a save adds, and few enough to keep the save short.
     async fn remove_expired(&self) {
-        if let Err(fault) = self.run(&self.table.remove_expired, &[]).await {
+        let timeout = self.connection.timeout / CLEAN_UP_SHARE;
+        let removed = self.run_within(timeout, &self.table.remove_expired, &[]);
+        if let Err(fault) = removed.await {
             tracing::debug!(target: "keyfob", error = %printable(&fault), "expired tokens were not removed from the database");
         }
     }
 
     async fn run(&self, text: &str, values: &[Value<'_>]) -> Result<Vec<Found>, StoreError> {
+        self.run_within(self.connection.timeout, text, values).await
+    }
+
+    async fn run_within(
+        &self,
+        timeout: Duration,
+        text: &str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Found>, StoreError> {
         let statement = Statement {
             table: &self.table,
             text,
             values,
         };
-        self.connection.run(statement).await
+        self.connection.run(timeout, statement).await
     }
 }
 
@@ -111,9 +124,16 @@ impl Row for PostgresRow {
 
     async fn extend(&self, lease_id: &str) -> Result<bool, StoreError> {
         let duration = self.lease_milliseconds();
-        let values: [Value<'_>; 2] = [(&lease_id, Type::TEXT), (&duration, Type::FLOAT8)];
-        let found = self.run(&self.database.table.extend, &values).await?;
-        Ok(found.is_some())
+        let values: [Value<'_>; 3] = [
+            (&self.id, Type::TEXT),
+            (&lease_id, Type::TEXT),
+            (&duration, Type::FLOAT8),
+        ];
+        let database = &self.database;
+        let lease_duration = self.settings().lease_duration;
+        let timeout = extension::timeout(lease_duration, database.connection.timeout);
+        let found = database.run_within(timeout, &database.table.extend, &values);
+        Ok(!found.await?.is_empty())
     }
 
     async fn release(&self, lease_id: &str) -> Result<(), StoreError> {
@@ -162,6 +182,9 @@ fn cell<T: FromSqlOwned>(row: &Found, column: usize) -> Result<T, StoreError> {
         )
     })
 }
+
+/// The caller of a save waits while what is expired is removed, so this may take only a part of the timeout.
+const CLEAN_UP_SHARE: u32 = 6;
 
 /// A year, in milliseconds.
 const LONGEST_LEASE: u64 = 365 * 24 * 3600 * 1000;

@@ -1,6 +1,5 @@
 //! What a user reads when the database cannot be used.
 
-use std::error::Error as StdError;
 use std::io;
 use std::io::ErrorKind;
 
@@ -15,7 +14,7 @@ use crate::store::outage::{ServerFault, tls_failure};
 pub(super) enum Fault {
     TimedOut,
     Client(tokio_postgres::Error),
-    /// None of several servers accepts writes. One of them is about to, if another has failed.
+    /// The server, or each of several, accepts no writes. One is about to, if another has failed.
     NoPrimary(tokio_postgres::Error),
     /// What each of several servers answered, or did not.
     OfAll(Vec<Fault>),
@@ -25,19 +24,14 @@ pub(super) enum Fault {
 
 impl From<tokio_postgres::Error> for Fault {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self::Client(error)
+        match refuses_writes(&error) {
+            true => Self::NoPrimary(error),
+            false => Self::Client(error),
+        }
     }
 }
 
 impl Fault {
-    /// The same fault, of a URL with several servers.
-    pub(super) fn of_several(self) -> Self {
-        match self {
-            Self::Client(error) if refuses_writes(&error) => Self::NoPrimary(error),
-            other => other,
-        }
-    }
-
     /// What is wrong if each of the servers has one of these faults.
     pub(super) fn of_all(mut faults: Vec<Self>) -> Self {
         match faults.len() {
@@ -47,14 +41,12 @@ impl Fault {
     }
 
     /// Whether the connection is of no more use.
-    ///
-    /// A server that became a standby refuses writes: another one may be in its place.
     pub(super) fn ends_connection(&self) -> bool {
         match self {
             Self::TimedOut | Self::NoPrimary(_) | Self::OfAll(_) | Self::Table(_) => true,
             Self::Client(error) => match error.code() {
                 None => true,
-                Some(code) => *code == SqlState::READ_ONLY_SQL_TRANSACTION || is_restart(code),
+                Some(code) => is_restart(code),
             },
         }
     }
@@ -69,14 +61,16 @@ impl Fault {
                 let told = faults.into_iter().min_by_key(Self::rank);
                 return told.unwrap_or(Self::TimedOut).into_store_error();
             }
-            Self::NoPrimary(error) => {
-                let message = "none of the servers of the token store accepts writes";
-                Error::unavailable(message).caused_by(cause(&error))
-            }
-            Self::Client(error) => {
+            Self::NoPrimary(error) | Self::Client(error) => {
                 let message = match error.code() {
                     Some(code) => refusal(code),
-                    None => "the database of the token store cannot be reached",
+                    None if refuses_writes(&error) => {
+                        "none of the servers of the token store accepts writes"
+                    }
+                    None if is_network_failure(&error) => {
+                        "the database of the token store cannot be reached"
+                    }
+                    None => "no session with the database of the token store can be set up",
                 };
                 Error::unavailable(message).caused_by(cause(&error))
             }
@@ -89,6 +83,7 @@ impl Fault {
         match self {
             Self::TimedOut => 3,
             Self::NoPrimary(_) => 1,
+            Self::Client(error) if error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS) => 0,
             fault if fault.may_pass() => 2,
             _ => 0,
         }
@@ -116,7 +111,7 @@ impl ServerFault for Fault {
             Some(code) => {
                 is_restart(code) || is_conflict(code) || *code == SqlState::TOO_MANY_CONNECTIONS
             }
-            None => error.is_closed() || causes(error).any(is_broken_connection),
+            None => error.is_closed() || io_causes(error).any(is_broken_connection),
         }
     }
 }
@@ -137,29 +132,41 @@ fn is_conflict(code: &SqlState) -> bool {
 
 /// A standby refuses writes. With several servers, the client asks before the first statement, and then its error has no code.
 fn refuses_writes(error: &tokio_postgres::Error) -> bool {
-    let is_denied = |cause: &(dyn StdError + 'static)| {
-        let cause = cause.downcast_ref::<io::Error>();
-        cause.is_some_and(|cause| cause.kind() == ErrorKind::PermissionDenied)
-    };
     match error.code() {
         Some(code) => *code == SqlState::READ_ONLY_SQL_TRANSACTION,
-        None => causes(error).any(is_denied),
+        None => io_causes(error).any(|cause| cause.kind() == ErrorKind::PermissionDenied),
     }
 }
 
-fn is_broken_connection(cause: &(dyn StdError + 'static)) -> bool {
-    let cause = cause.downcast_ref::<io::Error>();
-    cause.is_some_and(|cause| {
-        matches!(
+/// Whether it is the network that failed, and not what the server and this program tell each other.
+fn is_network_failure(error: &tokio_postgres::Error) -> bool {
+    let is_of_network = |cause: &io::Error| {
+        !matches!(
             cause.kind(),
-            ErrorKind::ConnectionRefused
-                | ErrorKind::ConnectionReset
-                | ErrorKind::ConnectionAborted
-                | ErrorKind::BrokenPipe
-                | ErrorKind::TimedOut
-                | ErrorKind::UnexpectedEof
+            ErrorKind::InvalidData | ErrorKind::InvalidInput
         )
-    })
+    };
+    error.is_closed() || io_causes(error).any(is_of_network)
+}
+
+fn io_causes(error: &tokio_postgres::Error) -> impl Iterator<Item = &io::Error> {
+    causes(error).filter_map(|cause| cause.downcast_ref())
+}
+
+/// Of the addresses of a name, the client tells what is wrong with the last one. That may be one without a route.
+fn is_broken_connection(cause: &io::Error) -> bool {
+    matches!(
+        cause.kind(),
+        ErrorKind::AddrNotAvailable
+            | ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::TimedOut
+            | ErrorKind::UnexpectedEof
+    )
 }
 
 /// What a refusal of the server means for a user.
@@ -182,6 +189,9 @@ fn refusal(code: &SqlState) -> &'static str {
         }
         &SqlState::UNDEFINED_TABLE | &SqlState::UNDEFINED_COLUMN => {
             "the table of the token store is gone or was changed; `keyfob store sql` prints how to create it"
+        }
+        &SqlState::PROTOCOL_VIOLATION => {
+            "the database of the token store, or the pool of connections before it, refused the connection"
         }
         code if is_restart(code) => "the database of the token store is starting or stopping",
         _ => "the database of the token store refused the statement",
@@ -208,4 +218,22 @@ fn cause(error: &tokio_postgres::Error) -> String {
 
 fn short(refusal: &DbError) -> String {
     format!("{} ({})", refusal.message(), refusal.code().code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_an_address_that_has_no_route_may_be_reached_soon() {
+        for kind in [
+            ErrorKind::AddrNotAvailable,
+            ErrorKind::ConnectionRefused,
+            ErrorKind::HostUnreachable,
+            ErrorKind::NetworkUnreachable,
+        ] {
+            assert!(is_broken_connection(&kind.into()), "{kind}");
+        }
+        assert!(!is_broken_connection(&ErrorKind::InvalidData.into()));
+    }
 }

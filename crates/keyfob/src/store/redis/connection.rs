@@ -14,6 +14,8 @@ use redis::sentinel::SentinelClient;
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, RedisResult, Value};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
+use crate::clock::clock;
+use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::error::printable::printable;
 use crate::observe::store as events;
@@ -26,7 +28,8 @@ use crate::store::record::damaged;
 /// The default timeout of one command.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Replicas may take this part of the timeout of a command, so that enough of it is left to save once more.
+/// Opening a connection, and the replicas, may each take this part of the timeout of a command. So some of it is left to save once
+/// more.
 const REPLICATION_SHARE: u32 = 3;
 
 /// As many commands wait for replicas at once. A pool of tokens saves so many at once, unless it is set.
@@ -101,6 +104,19 @@ impl Open {
         }
     }
 
+    /// Runs a command that writes, and waits for replicas, but not for longer than this.
+    async fn run_replicated(
+        &mut self,
+        command: &Cmd,
+        replicas: u32,
+        timeout: Duration,
+    ) -> RedisResult<Value> {
+        let reply = self.run(command).await?;
+        let reached = self.wait_for(replicas, timeout, command).await;
+        note_replication(reached, replicas)?;
+        Ok(reply)
+    }
+
     /// Waits for the replicas of the server that has run this command. Returns how many have what was written.
     async fn wait_for(
         &mut self,
@@ -136,7 +152,16 @@ impl Connection {
 
     /// Runs a command. If the connection broke or the server restarts, it is sent again, so it must be repeatable.
     pub(super) async fn run(&self, command: &Cmd) -> Result<Value, StoreError> {
-        self.repeat(|| self.try_run(command)).await
+        self.run_within(self.timeout, command).await
+    }
+
+    /// As [`run`](Self::run), with a timeout of its own.
+    pub(super) async fn run_within(
+        &self,
+        timeout: Duration,
+        command: &Cmd,
+    ) -> Result<Value, StoreError> {
+        self.repeat(timeout, || self.try_run(command)).await
     }
 
     /// As [`run`](Self::run), for a command that writes: waits until this many replicas have what was written.
@@ -152,26 +177,37 @@ impl Connection {
         }
         let open_one = || ConnectionPool::new(self.server.clone(), MAX_WAITING);
         let pool = self.waiting.get_or_add(open_one);
-        self.repeat(async || {
+        self.repeat(self.timeout, async || {
             let replicated = async {
-                let mut open = pool.get().await?;
-                let reply = open.run(command).await?;
-                let timeout = self.timeout / REPLICATION_SHARE;
-                let reached = open.wait_for(replicas, timeout, command).await;
-                note_replication(reached, replicas)?;
-                open.give_back();
-                Ok(reply)
+                let limit = self.timeout / REPLICATION_SHARE;
+                match clock::within(&SystemClock, limit, pool.get()).await {
+                    Some(open) => {
+                        let mut open = open?;
+                        let reply = open.run_replicated(command, replicas, limit).await?;
+                        open.give_back();
+                        Ok(reply)
+                    }
+                    // A new connection to a cluster waits for each node that does not answer.
+                    None => {
+                        let mut open = self.shared().await?;
+                        open.run_replicated(command, replicas, limit).await
+                    }
+                }
             };
             replicated.await.inspect_err(|fault| self.note(fault))
         })
         .await
     }
 
-    async fn repeat<F>(&self, attempt: impl FnMut() -> F) -> Result<Value, StoreError>
+    async fn repeat<F>(
+        &self,
+        timeout: Duration,
+        attempt: impl FnMut() -> F,
+    ) -> Result<Value, StoreError>
     where
         F: Future<Output = RedisResult<Value>>,
     {
-        let reply = within_timeout(self.timeout, attempt).await;
+        let reply = within_timeout(timeout, attempt).await;
         reply.map_err(|fault| {
             // Also after a timeout, in which the attempt was dropped.
             self.note(&fault);
@@ -180,17 +216,18 @@ impl Connection {
     }
 
     async fn try_run(&self, command: &Cmd) -> RedisResult<Value> {
-        let open = self.open.get();
-        let reply = async {
-            let mut open = match open {
-                Some(open) => open,
-                None => self.server.connect().await?,
-            };
-            // Before the command is sent, so that other callers share the connection meanwhile.
-            self.open.set(open.clone());
-            open.run(command).await
-        };
+        let reply = async { self.shared().await?.run(command).await };
         reply.await.inspect_err(|fault| self.note(fault))
+    }
+
+    /// The connection that the commands of a runtime share.
+    async fn shared(&self) -> RedisResult<Open> {
+        if let Some(open) = self.open.get() {
+            return Ok(open);
+        }
+        let open = self.server.connect().await?;
+        self.open.set(open.clone());
+        Ok(open)
     }
 
     fn note(&self, fault: &RedisError) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use redis::{Cmd, FromRedisValue, Value, cmd};
 
 use crate::store::error::StoreError;
+use crate::store::leased_row::extension;
 use crate::store::leased_row::{self, KeepFor, Row, RowSettings, Save, SealedEntry};
 use crate::store::redis::connection::Connection;
 
@@ -92,7 +93,10 @@ impl Row for RedisRow {
         command
             .arg(lease_id)
             .arg(self.settings().lease_milliseconds());
-        self.send(&command).await
+        let connection = &self.database.connection;
+        let lease_duration = self.settings().lease_duration;
+        let timeout = extension::timeout(lease_duration, connection.timeout);
+        understood(connection.run_within(timeout, &command).await?)
     }
 
     async fn release(&self, lease_id: &str) -> Result<(), StoreError> {
