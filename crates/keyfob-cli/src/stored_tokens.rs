@@ -225,7 +225,7 @@ pub(crate) fn own_key() -> StoreKey {
     key.build()
 }
 
-/// Writes, reads and removes an entry, and ends the lease. Nothing stays but, with a keyring, an empty lock file.
+/// Writes, reads and removes an entry, and ends the lease. Nothing stays.
 pub(crate) async fn try_out(mut lease: Box<dyn StoreLease>) -> Result<(), StoreError> {
     let passed = write_and_read(&mut *lease).await;
     let removed = lease.remove().await;

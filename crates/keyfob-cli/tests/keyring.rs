@@ -36,7 +36,7 @@ fn t1_processes_that_share_a_keyring_fetch_once_and_the_token_is_only_there() {
     for file in fs::read_dir(state).expect("the locks are there") {
         let file = file.expect("it can be read").path();
         let length = fs::metadata(&file).expect("it is a file").len();
-        assert_eq!(length, 0, "a lock alone: {}", file.display());
+        assert_eq!(length, 0, "it has no token: {}", file.display());
     }
     let listed = keyring.run(&["status"]);
     assert!(listed.stdout.contains("\na        valid"), "{listed:?}");
@@ -44,6 +44,7 @@ fn t1_processes_that_share_a_keyring_fetch_once_and_the_token_is_only_there() {
     assert_eq!(forgotten.stdout, "the token of a is forgotten\n");
     let listed = keyring.run(&["status"]);
     assert!(!listed.stdout.contains("valid"), "{listed:?}");
+    assert_eq!(keyring.files(), [""; 0], "nothing is left of it");
     let next = keyring.run(&["token", "--profile=a"]);
     assert_eq!(next.stdout, "token-2\n", "{next:?}");
 }
@@ -203,6 +204,14 @@ fn a_migration_to_files_among_the_locks_of_the_keyring_is_refused_and_another_is
     assert_eq!((refused.code, &*refused.stdout), (2, ""), "{refused:?}");
     let problem = "the keyring keeps its locks in the directory of the other store";
     assert!(refused.complaint().contains(problem), "{refused:?}");
+    // A lease in the files of the same directory does not hide the entry of the keyring.
+    let forgotten = keyring.run(&["forget", "files"]);
+    assert_eq!(forgotten.stdout, "no token of files was stored\n");
+    assert_eq!(
+        keyring.run(&["forget", "--all"]).stdout,
+        "1 token is forgotten\n"
+    );
+    assert_eq!(keyring.run(&["token", "--profile=a"]).stdout, "token-2\n");
     for (from, to) in [("a", "elsewhere"), ("elsewhere", "files")] {
         let done = keyring.run(&["store", "migrate", from, to]);
         assert_eq!(done.stdout, "1 token is moved\n", "{done:?}");
@@ -332,14 +341,19 @@ impl Keyring {
         tool.wait().expect("it ends").success()
     }
 
-    /// The user under which the only entry is, as its lock says.
+    /// The user under which the only entry is, as its files say.
     fn id(&self) -> String {
-        let lock = fs::read_dir(self.folder.path("state/keyfob"))
-            .expect("the lock is there")
-            .map(|file| file.expect("it can be read").file_name())
-            .next()
-            .expect("there is one");
-        lock.to_string_lossy().replace(".lock", "")
+        let name = self.files().into_iter().next().expect("there is one");
+        let (id, _) = name.split_once('.').expect("it has a kind");
+        id.to_owned()
+    }
+
+    /// The names of the files in the directory of the locks.
+    fn files(&self) -> Vec<String> {
+        let files = fs::read_dir(self.folder.path("state/keyfob")).expect("it is there");
+        let name = |file: std::io::Result<fs::DirEntry>| file.expect("it can be read").file_name();
+        let names = files.map(|file| name(file).to_string_lossy().into_owned());
+        names.collect()
     }
 
     fn place(&self, reference: &str) {

@@ -1,6 +1,8 @@
 //! T10: `--subject` uses the token of one user of a profile.
 
-use keyfob_testkit::{Expect, ScriptedResponse};
+use std::fs;
+
+use keyfob_testkit::{Expect, ScriptedResponse, TokenEndpoint, TokenResponse};
 
 use crate::keyfob::{Finished, Folder, Keyfob};
 use crate::pending_sign_in::{PendingSignIn, get, redirect_url};
@@ -87,6 +89,36 @@ fn t10_the_token_of_one_subject_is_forgotten_and_those_of_others_stay() {
     let done = machine.run(&["forget", "--all", "--subject=bert"]);
     assert_eq!(done.code, 2, "{done:?}");
     assert_eq!(token_of(&machine, "bert").stdout, "token-of-bert\n");
+}
+
+#[test]
+fn t10_a_subject_that_the_issuer_refuses_leaves_no_file() {
+    let (folder, endpoint) = (Folder::new(), TokenEndpoint::start());
+    let key = rcgen::KeyPair::generate().expect("the machine has randomness");
+    let key = folder.file("key.pem", &key.serialize_pem());
+    let profile = format!(
+        "[profiles.a]\nbase_url = \"https://api.example.com\"\n[profiles.a.token]\ngrant = \"jwt_bearer\"\n\
+         token_endpoint = \"{}\"\nclient_id = \"gateway\"\nprivate_key = \"file:{}\"\n",
+        endpoint.url(),
+        key.display()
+    );
+    folder.file("keyfob.toml", &profile);
+    let run = |arguments: &[&str]| folder.keyfob(arguments).run();
+    let files = || {
+        let files = fs::read_dir(folder.path("state/keyfob")).expect("it is there");
+        files.count()
+    };
+    for subject in ["anna", "bert"] {
+        endpoint.next(TokenResponse::error("invalid_grant"));
+        let done = run(&["token", "--profile=a", "--subject", subject]);
+        assert_ne!(done.code, 0, "{done:?}");
+        assert_eq!(files(), 0, "{subject}");
+    }
+    assert_eq!(endpoint.calls(), 2);
+    let done = run(&["forget", "a", "--subject=carla"]);
+    assert_eq!((done.code, files()), (0, 0), "{done:?}");
+    let done = run(&["token", "--profile=a", "--subject=anna"]);
+    assert_eq!((done.code, files()), (0, 2), "{done:?}");
 }
 
 #[test]

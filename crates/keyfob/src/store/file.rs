@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use etcetera::BaseStrategy;
@@ -47,7 +46,7 @@ use crate::store::store::{
 /// ```
 #[derive(Clone)]
 pub struct FileStore {
-    directory: Directory,
+    pub(in crate::store) directory: Directory,
     runtime: Arc<dyn Runtime>,
 }
 
@@ -103,7 +102,7 @@ impl FileStore {
     ///
     /// An entry is saved at each renewal, so this is how long a user may stay away and still be signed in. Set it to the
     /// time after which the issuer forgets a refresh token, or longer. Entries without a refresh token go a day after their token
-    /// has expired. A process looks for both at most once an hour, when it saves an entry.
+    /// has expired. A process looks for both at most once an hour, when it saves or removes an entry.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.directory.idle_timeout = Some(timeout);
@@ -135,10 +134,10 @@ impl FileStore {
         run_blocking(&*self.runtime, move || work(&directory))
     }
 
-    /// Waits for the lock of this key, and returns a lease on it over these entries. `after_save` runs after each save.
+    /// Waits for the lock of this key, and returns a lease on it over these entries. `after_change` runs after each change.
     pub(in crate::store) fn lease_of<'a, E: Entries>(
         &'a self,
-        (entries, after_save): (E, fn(&E)),
+        (entries, after_change): (E, fn(&E)),
         key: &'a StoreKey,
         max_wait: Duration,
     ) -> StoreFuture<'a, Box<dyn StoreLease>> {
@@ -149,11 +148,11 @@ impl FileStore {
             });
             let held = Held {
                 entries,
-                after_save,
+                directory: self.directory.clone(),
+                after_change,
                 runtime: Arc::clone(&self.runtime),
                 key: key.clone(),
-                is_removed: AtomicBool::new(false),
-                _lock: lock.await?,
+                lock: lock.await?,
             };
             let lease: Box<dyn StoreLease> = Box::new(FileLease(Arc::new(held)));
             Ok(lease)

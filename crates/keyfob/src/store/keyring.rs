@@ -15,7 +15,7 @@ use crate::runtime::runtime::Runtime;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::file::FileStore;
-use crate::store::file::directory::LOCK;
+use crate::store::file::directory::{Directory, ELSEWHERE};
 use crate::store::file::lease::Entries;
 use crate::store::key::StoreKey;
 #[cfg(any(windows, target_vendor = "apple"))]
@@ -46,7 +46,7 @@ use crate::store::store::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct KeyringStore {
-    /// Holds the locks only, no entries.
+    /// Holds the locks and the ids of entries, but no entries.
     locks: FileStore,
 }
 
@@ -70,7 +70,8 @@ impl KeyringStore {
 impl TokenStore for KeyringStore {
     fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredEntry>> {
         let key = key.clone();
-        self.locks.run(move |_| Keyring.read(&key))
+        self.locks
+            .run(move |directory| Keyring(directory.clone()).read(&key))
     }
 
     fn lease<'a>(
@@ -78,13 +79,14 @@ impl TokenStore for KeyringStore {
         key: &'a StoreKey,
         max_wait: Duration,
     ) -> StoreFuture<'a, Box<dyn StoreLease>> {
-        self.locks.lease_of((Keyring, |_| {}), key, max_wait)
+        let entries = Keyring(self.locks.directory.clone());
+        self.locks.lease_of((entries, |_| {}), key, max_wait)
     }
 
     fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {
         self.locks.run(|directory| {
-            // The keyring cannot list its entries, so the lock files say which ones there may be.
-            let ids = directory.ids(LOCK)?;
+            // The keyring cannot list its entries, so files say which ones there may be.
+            let ids = directory.ids(ELSEWHERE)?;
             if ids.is_empty() {
                 return Ok(Vec::new());
             }
@@ -101,9 +103,9 @@ impl TokenStore for KeyringStore {
     }
 }
 
-/// The entries in the keyring. Each call opens the keyring again.
-#[derive(Clone, Copy)]
-struct Keyring;
+/// The entries in the keyring, whose ids are in this directory. Each call opens the keyring again.
+#[derive(Clone)]
+struct Keyring(Directory);
 
 impl Entries for Keyring {
     fn read_id(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
@@ -112,14 +114,18 @@ impl Entries for Keyring {
 
     fn write(&self, key: &StoreKey, entry: &Entry) -> Result<(), StoreError> {
         let record = record::encode(key, entry);
+        // Before the entry, so that a crash leaves none that is not listed.
+        self.0.note_elsewhere(key.id())?;
         with_keyring(|keyring| keyring.write(SERVICE, key.id(), &record))
     }
 
     fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
-        with_keyring(|keyring| {
+        let removed = with_keyring(|keyring| {
             let quarantined = keyring.remove(SERVICE, &format!("{}{BAD}", key.id()))?;
             Ok(keyring.remove(SERVICE, key.id())? || quarantined)
-        })
+        })?;
+        self.0.forget_elsewhere(key.id())?;
+        Ok(removed)
     }
 
     fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {

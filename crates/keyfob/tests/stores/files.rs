@@ -322,6 +322,30 @@ async fn s2_nothing_of_an_entry_is_left_after_it_is_forgotten() {
 }
 
 #[tokio::test]
+async fn t10_a_lease_under_which_nothing_is_saved_leaves_no_file() {
+    let files = Files::new();
+    let left = || {
+        let names = fs::read_dir(files.directory()).unwrap();
+        names.map(|file| file.unwrap().path()).collect::<Vec<_>>()
+    };
+    let mut lease = files.store.lease(&key(), SECOND).await.unwrap();
+    assert!(lease.load().await.unwrap().is_none());
+    assert_eq!(left().len(), 1, "its lock");
+    lease.release().await;
+    assert_eq!(left(), [PathBuf::new(); 0]);
+    assert!(!files.store.forget(&key(), SECOND).await.unwrap());
+    assert_eq!(left(), [PathBuf::new(); 0]);
+    for kind in ["token", "bad", "new"] {
+        let path = files.directory().join(format!("{}.{kind}", key().id()));
+        fs::write(&path, "garbled").unwrap();
+        drop(files.store.lease(&key(), SECOND).await.unwrap());
+        assert_eq!(left().len(), 2, "{kind} has its lock");
+        assert!(files.store.forget(&key(), SECOND).await.unwrap());
+        assert_eq!(left(), [PathBuf::new(); 0]);
+    }
+}
+
+#[tokio::test]
 async fn t9_a_lease_lasts_until_its_end_although_its_entry_was_removed() {
     let files = Files::with_token().await;
     let is_free = async || files.store.lease(&key(), SECOND / 100).await.is_ok();

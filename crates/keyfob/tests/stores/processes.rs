@@ -1,6 +1,8 @@
-//! Several processes over one store in files: they start at once, are stopped or killed, and find the disk full.
+//! Several processes over one store in files: they start at once, are stopped or killed, find the disk full, and
+//! take turns.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use keyfob::Token;
 use keyfob::store::{FileStore, TokenStore};
@@ -121,7 +123,7 @@ fn t9_on_a_full_disk_nothing_is_exchanged_and_no_entry_is_lost() {
     );
     let left = std::fs::read_dir(directory(&scratch)).unwrap();
     let left: Vec<_> = left.map(|file| file.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 1, "the lock alone: {left:?}");
+    assert!(left.is_empty() || cfg!(not(unix)), "{left:?}");
     let mut roomy = start(&directory(&scratch), None);
     roomy.send_line("go");
     assert_eq!(roomy.next_line(), "exchange");
@@ -166,6 +168,29 @@ async fn t6_a_clock_that_is_minutes_behind_or_ahead_loses_no_refresh_token() {
     };
     let (got, ()) = tokio::join!(later.get(), response);
     assert_eq!(got.unwrap(), "token-3");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn t9_leases_exclude_each_other_although_their_lock_file_comes_and_goes() {
+    let scratch = tempfile::tempdir().unwrap();
+    let store = FileStore::new(directory(&scratch));
+    let held = Arc::new(Mutex::new(()));
+    let tasks = (0..4).map(|_| {
+        let (store, held) = (store.clone(), Arc::clone(&held));
+        tokio::spawn(async move {
+            for _ in 0..50 {
+                let lease = store.lease(&key(), SECOND * 60).await.unwrap();
+                let only = held.try_lock().expect("another task has a lease");
+                std::thread::yield_now();
+                drop(only);
+                lease.release().await;
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    assert_eq!(std::fs::read_dir(store.path()).unwrap().count(), 0);
 }
 
 /// A directory that the store creates, readable only for its owner.

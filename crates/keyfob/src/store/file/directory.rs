@@ -74,6 +74,39 @@ impl Directory {
         Ok(summarize(found))
     }
 
+    /// Removes the lock file of this id, whose lock the caller holds, if no entry needs it.
+    ///
+    /// A process that waits for the lock finds that the file is not the one at its place any more, and creates another one.
+    pub(super) fn remove_lock_without_entry(&self, id: &str, lock: &Lock) {
+        if self.is_without_entry(id) {
+            lock.remove(&self.file(id, LOCK));
+        }
+    }
+
+    /// Whether there is nothing of an entry with this id, neither here nor in a keyring.
+    pub(super) fn is_without_entry(&self, id: &str) -> bool {
+        let kinds = [ENTRY, ELSEWHERE].into_iter().chain(LEFT_BEHIND);
+        let mut files = kinds.map(|kind| fs::symlink_metadata(self.file(id, kind)));
+        // What cannot be looked for may be there.
+        files.all(|found| matches!(if_present(found), Ok(None)))
+    }
+
+    /// Notes that an entry with this id is not in the directory but in a keyring, which cannot list what it has.
+    pub(in crate::store) fn note_elsewhere(&self, id: &str) -> Result<(), StoreError> {
+        let path = self.file(id, ELSEWHERE);
+        let options = owner::options().write(true).create(true).open(&path);
+        options
+            .and_then(|file| checked(file, &path))
+            .map(drop)
+            .map_err(|fault| cannot("written", &path, fault))
+    }
+
+    /// Removes that note.
+    pub(in crate::store) fn forget_elsewhere(&self, id: &str) -> Result<(), StoreError> {
+        self.change(&self.file(id, ELSEWHERE), |path| fs::remove_file(path))
+            .map(drop)
+    }
+
     /// Whether a file of this id that is no entry was left behind. A file that is being written now has its lock taken.
     fn is_left_behind(&self, id: &str) -> bool {
         let has_any = LEFT_BEHIND.iter().any(|kind| self.file(id, kind).exists());
@@ -232,11 +265,6 @@ impl Entries for Directory {
         Ok(removed)
     }
 
-    fn remove_lock(&self, key: &StoreKey) {
-        // If it stays, it is empty.
-        let _ = owner::remove_lock(&self.file(key.id(), LOCK));
-    }
-
     fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
         // Renamed and not removed, because a person may still find a refresh token in it.
         let aside = self.file(key.id(), BAD);
@@ -314,8 +342,10 @@ fn named(fault: StoreError, path: &Path) -> StoreError {
 
 pub(super) const ENTRY: &str = ".token";
 /// The lock file of a key. It is not the entry itself, which each write replaces by another file. Only a process that has locked it
-/// removes it, and only with the entry.
-pub(in crate::store) const LOCK: &str = ".lock";
+/// removes it, and only if there is no entry.
+pub(super) const LOCK: &str = ".lock";
+/// An empty file for each entry that is not in this directory but in the keyring.
+pub(in crate::store) const ELSEWHERE: &str = ".keyring";
 const NEW: &str = ".new";
 const BAD: &str = ".bad";
 /// A file that is no entry.

@@ -4,7 +4,6 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
 
@@ -12,6 +11,7 @@ use crate::runtime::runtime;
 use crate::runtime::runtime::Runtime;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
+use crate::store::file::directory::Directory;
 use crate::store::file::owner;
 use crate::store::key::StoreKey;
 use crate::store::record;
@@ -37,9 +37,6 @@ pub(in crate::store) trait Entries: Clone + Send + Sync + 'static {
     /// Removes the entry. Returns whether there was one.
     fn remove(&self, key: &StoreKey) -> Result<bool, StoreError>;
 
-    /// Removes the lock file at the end of a lease that has removed the entry, if these entries have a directory of their own.
-    fn remove_lock(&self, _: &StoreKey) {}
-
     fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError>;
 }
 
@@ -49,22 +46,21 @@ pub(super) struct FileLease<E: Entries>(pub(super) Arc<Held<E>>);
 /// An entry, and the lock that is held on it.
 pub(super) struct Held<E: Entries> {
     pub(super) entries: E,
-    /// Runs after each save. The caller does not wait for it.
-    pub(super) after_save: fn(&E),
+    /// Where the lock file is.
+    pub(super) directory: Directory,
+    /// Runs after the entry was saved or removed. The caller of a save does not wait for it.
+    pub(super) after_change: fn(&E),
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) key: StoreKey,
-    /// The entry was removed under this lease, and none was saved since.
-    pub(super) is_removed: AtomicBool,
     /// Dropped last, and so after the lock file was removed.
-    pub(super) _lock: Lock,
+    pub(super) lock: Lock,
 }
 
 impl<E: Entries> Drop for Held<E> {
     fn drop(&mut self) {
         // Not with the entry: until the lease ends, no other process may create and lock another file in its place.
-        if self.is_removed.load(Ordering::SeqCst) {
-            self.entries.remove_lock(&self.key);
-        }
+        self.directory
+            .remove_lock_without_entry(self.key.id(), &self.lock);
     }
 }
 
@@ -86,26 +82,22 @@ impl<E: Entries> StoreLease for FileLease<E> {
     fn save<'a>(&'a mut self, entry: &'a Entry) -> StoreFuture<'a, ()> {
         let entry = entry.clone();
         let held = Arc::clone(&self.0);
-        let work = Arc::clone(&self.0);
-        let saved = self.run(move |entries, key| {
-            work.is_removed.store(false, Ordering::SeqCst);
-            entries.write(key, &entry)
-        });
+        let saved = self.run(move |entries, key| entries.write(key, &entry));
         Box::pin(async move {
             saved.await?;
             // In the background, because the token is there.
-            let (entries, after_save) = (held.entries.clone(), held.after_save);
-            let work = move || after_save(&entries);
+            let (entries, after_change) = (held.entries.clone(), held.after_change);
+            let work = move || after_change(&entries);
             held.runtime.spawn_blocking(Box::new(work));
             Ok(())
         })
     }
 
     fn remove(&mut self) -> StoreFuture<'_, bool> {
-        let held = Arc::clone(&self.0);
+        let after_change = self.0.after_change;
         self.run(move |entries, key| {
             let removed = entries.remove(key)?;
-            held.is_removed.fetch_or(removed, Ordering::SeqCst);
+            after_change(entries);
             Ok(removed)
         })
     }
@@ -131,6 +123,15 @@ impl Lock {
             Ok(()) => Ok(owner::is_at(&file, path).then_some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(fault)) => Err(fault),
+        }
+    }
+
+    /// Removes the lock file at this path, if it is the one that is locked.
+    pub(super) fn remove(&self, path: &Path) {
+        // A person may have removed it, and another process may have locked a new one.
+        if owner::is_at(&self.0, path) {
+            // If it stays, it is empty.
+            let _ = owner::remove_lock(path);
         }
     }
 }

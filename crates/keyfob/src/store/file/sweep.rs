@@ -9,7 +9,6 @@ use crate::clock::system::SystemClock;
 use crate::store::entry::{Entry, KEPT_AFTER_EXPIRY};
 use crate::store::file::directory::{Directory, ENTRY, LOCK};
 use crate::store::file::lease::Entries;
-use crate::store::file::owner;
 
 /// Looks for files that are of no use, at most once an hour for all clones of a directory.
 pub(super) fn run_if_due(directory: &Directory) {
@@ -29,15 +28,21 @@ fn is_due(next_sweep: &AtomicU64) -> bool {
             .is_ok()
 }
 
-/// Removes the files of entries that nothing needs. What cannot be read or locked stays.
-///
-/// A lock file without an entry stays too: it may belong to an entry in the keyring, whose locks can be in the same directory.
+/// Removes the files of entries that nothing needs, and lock files without an entry, of processes that were killed. What cannot be
+/// read or locked stays.
 fn run(directory: &Directory) {
     let now = SystemClock.coarse_time().wall_time();
     for id in directory.ids(ENTRY).unwrap_or_default() {
         // Most entries are younger, and need not be opened.
         if is_old(directory, &id, now) {
             remove(directory, &id, now);
+        }
+    }
+    for id in directory.ids(LOCK).unwrap_or_default() {
+        if directory.is_without_entry(&id)
+            && let Ok(Some(lock)) = directory.lock(&id)
+        {
+            directory.remove_lock_without_entry(&id, &lock);
         }
     }
 }
@@ -50,12 +55,12 @@ fn remove(directory: &Directory, id: &str, now: SystemTime) {
         return;
     }
     // Asked again under the lock, because another process may have saved meanwhile.
-    let Ok(Some(_lock)) = directory.lock(id) else {
+    let Ok(Some(lock)) = directory.lock(id) else {
         return;
     };
     if is_of_no_use() {
         let _ = fs::remove_file(directory.file(id, ENTRY));
-        let _ = owner::remove_lock(&directory.file(id, LOCK));
+        directory.remove_lock_without_entry(id, &lock);
     }
 }
 
@@ -85,6 +90,7 @@ mod tests {
     use super::*;
     use crate::runtime::block_on::block_on;
     use crate::store::file::FileStore;
+    use crate::store::file::owner;
     use crate::store::key::StoreKey;
     use crate::store::store::TokenStore;
     use crate::token::token::Token;
@@ -147,6 +153,27 @@ mod tests {
         drop(held);
         run(&bounded.directory);
         assert_eq!(files(&store)[0], ids(&["recent"]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn t10_the_lock_file_of_a_process_that_was_killed_goes_unless_an_entry_needs_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::new(folder.path().join("store"));
+        let directory = &store.directory;
+        let lock = |name: &str| directory.lock(key(name).id()).unwrap();
+        for name in ["killed", "in the keyring"] {
+            drop(lock(name));
+        }
+        directory
+            .note_elsewhere(key("in the keyring").id())
+            .unwrap();
+        let held = lock("held");
+        run(directory);
+        assert_eq!(files(&store)[1], ids(&["in the keyring", "held"]));
+        drop(held);
+        assert!(!block_on(store.forget(&key("another"), DAY)).unwrap());
+        assert_eq!(files(&store)[1], ids(&["in the keyring"]));
     }
 
     #[test]
