@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
@@ -76,6 +77,25 @@ async fn t10_a_request_of_a_session_carries_the_token_of_its_key() {
         "{error}"
     );
     check(&server, &pool);
+}
+
+#[tokio::test]
+async fn r2_a_request_without_a_key_gets_its_error_although_the_pool_is_full() {
+    let never = || std::future::pending::<Result<String, std::io::Error>>();
+    let builder = TokenPool::builder(move |_| Ok(keyfob::hook(move |_| never())));
+    let pool = builder.fetches_at_once(1).max_queued(1).build().unwrap();
+    let session = Session::new("https://api.example.com", pool.without_key()).unwrap();
+    for subject in ["alice", "bob"] {
+        let wait = Some(Duration::from_millis(1));
+        pool.lease(&key(subject), wait).await.unwrap_err();
+        let error = session.get("data").send().await.unwrap_err();
+        assert!(
+            error.to_string().contains("does not name the key"),
+            "{error}"
+        );
+    }
+    let status = pool.status();
+    assert_eq!((status.fetching, status.queued), (1, 1));
 }
 
 #[test]

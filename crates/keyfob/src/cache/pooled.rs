@@ -40,6 +40,15 @@ impl CacheTemplate {
 
     /// Makes a cache for this source. Nothing is fetched yet.
     pub(crate) fn cache(&self, source: Arc<dyn TokenSource>) -> TokenCache {
+        self.cache_with(source, Some(self.queue.clone()))
+    }
+
+    /// Makes a cache for a source that responds at once, and so needs no place in the queue.
+    pub(crate) fn cache_without_queue(&self, source: Arc<dyn TokenSource>) -> TokenCache {
+        self.cache_with(source, None)
+    }
+
+    fn cache_with(&self, source: Arc<dyn TokenSource>, queue: Option<TaskQueue>) -> TokenCache {
         TokenCache {
             shared: Arc::new(SharedState {
                 current: CurrentToken::none(Arc::clone(&self.clock), Copies::One),
@@ -49,7 +58,7 @@ impl CacheTemplate {
                 settings: Arc::clone(&self.settings),
                 source,
                 runtime: Arc::clone(&self.runtime),
-                queue: Some(self.queue.clone()),
+                queue,
             }),
         }
     }

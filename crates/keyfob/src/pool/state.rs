@@ -85,7 +85,7 @@ impl PoolState {
 
     /// Returns a cache without a token, for clients whose requests each name a key.
     pub(super) fn without_key(&self) -> TokenCache {
-        self.template.cache(Arc::new(WithoutKey))
+        self.template.cache_without_queue(Arc::new(WithoutKey))
     }
 
     fn make(self: &Arc<Self>, key: &PoolKey) -> Result<TokenCache, Error> {
