@@ -27,7 +27,7 @@ class TokenPool:
             called when a key is first used, or used again after it was evicted. The hook runs in an empty context, because it
             serves any caller, and must not wait for another token of the same pool.
         max_entries: How many keys are kept. Keys that are used often stay when many others come.
-        idle_timeout: How long a key is kept that is not used, in seconds.
+        idle_timeout: How long a key is kept that is not used, in seconds; above zero.
         fetches_at_once: How many hooks run at the same time.
         max_queued: How many fetches may wait; beyond these, a caller without a valid token gets an error at once.
         fetch_timeout: The limit of one call of a hook, in seconds, without the wait for other fetches.

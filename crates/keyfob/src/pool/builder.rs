@@ -86,6 +86,7 @@ impl TokenPoolBuilder {
     ///
     /// Idle keys are looked for at a new key and at a renewal, at most four times in this time. A key goes at the fifth look
     /// after its last use: after at most one and a half times as long in a busy pool, later where few keys are new or renewed.
+    /// Zero is an error.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.limits.idle_timeout = timeout;
         self

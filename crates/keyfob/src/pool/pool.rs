@@ -215,6 +215,11 @@ impl TokenPoolBuilder {
                 )));
             }
         }
+        if self.limits.period().is_zero() {
+            return Err(Error::input(
+                "`idle_timeout` of the pool is 0, so that it could keep no token; set a longer time",
+            ));
+        }
         Ok(self.finish())
     }
 

@@ -145,7 +145,7 @@ impl PoolState {
 
 impl Limits {
     /// How often idle caches are evicted.
-    fn period(&self) -> Duration {
+    pub(super) fn period(&self) -> Duration {
         self.idle_timeout / PERIODS
     }
 }

@@ -132,8 +132,13 @@ fn a_pool_with_a_limit_of_zero_is_refused() {
     for pool in [
         builder().max_entries(0).build(),
         builder().fetches_at_once(0).build(),
+        builder().idle_timeout(Duration::ZERO).build(),
+        // A part of it is the time between two looks at all keys.
+        builder().idle_timeout(Duration::from_nanos(1)).build(),
     ] {
-        assert_eq!(pool.unwrap_err().kind(), ErrorKind::Input);
+        let error = pool.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input);
+        assert!(error.to_string().contains("of the pool is 0"), "{error}");
     }
 }
 
