@@ -84,10 +84,18 @@ impl Keyfob {
 
     /// The same run on a machine on which every write to a file fails.
     pub(crate) fn with_no_space_for_files(self) -> Self {
+        // Without the trap, the write would end the program.
+        self.in_shell("trap '' XFSZ; ulimit -f 0; exec \"$@\"")
+    }
+
+    /// The same run, which a signal ends when it first writes to a file.
+    pub(crate) fn killed_when_it_writes_a_file(self) -> Self {
+        self.in_shell("ulimit -c 0; ulimit -f 0; exec \"$@\"")
+    }
+
+    fn in_shell(self, line: &str) -> Self {
         self.wrapped(Command::new("sh"), |shell, program| {
-            // Without the trap, the write would end the program.
-            shell.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"]);
-            shell.args(program);
+            shell.args(["-c", line, "sh"]).args(program);
         })
     }
 

@@ -195,6 +195,20 @@ fn the_seals_of_an_export_have_the_format_of_its_version() {
 }
 
 #[test]
+fn an_export_that_is_killed_leaves_no_part_of_the_file() {
+    let machine = Machine::new();
+    let file = format!("--file={}", machine.path("backup"));
+    let key = format!("--sealing-key={}", machine.path("key-1"));
+    let arguments = ["store", "export", "old", &file, &key];
+    let export = machine.folder.keyfob(&arguments);
+    let mut killed = export.killed_when_it_writes_a_file().start();
+    assert!(!killed.wait().unwrap().success());
+    assert!(!fs::exists(machine.path("backup")).unwrap());
+    let done = machine.archive("export", "old", "key-1");
+    assert_eq!(done.stdout, "1 token is exported\n", "{done:?}");
+}
+
+#[test]
 fn an_export_that_cannot_be_written_leaves_no_file_behind() {
     let machine = Machine::new();
     let file = format!("--file={}", machine.path("backup"));

@@ -3,8 +3,7 @@
 //! The first line names the format. Each entry has a line with the id of its key and the sealed entry. The last line is a seal of all
 //! lines before it, so that a part of a file is not taken for the whole.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::time::SystemTime;
 
 use base64::Engine;
@@ -20,6 +19,7 @@ use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
 use crate::output::print::print_stderr;
 use crate::stored_tokens::LOCK_TIMEOUT;
+use crate::text_file;
 
 /// Writes the entries of a store to a file.
 ///
@@ -150,25 +150,9 @@ fn other_key(archive: &Archive) -> CliError {
 
 /// Writes a new file. Another file is not replaced, because it may be the only copy.
 fn write(archive: &Archive, text: &str) -> Result<(), CliError> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&archive.file).and_then(|file| {
-        let written = write_all(file, text);
-        if written.is_err() {
-            // A part is of no use, and would be in the way of the next run.
-            _ = fs::remove_file(&archive.file);
-        }
-        written
-    });
+    let written = text_file::create(&archive.file, text);
     let path = archive.file.display();
     written.map_err(|error| CliError::failed(format!("{path} cannot be written"), &error))
-}
-
-fn write_all(mut file: File, text: &str) -> io::Result<()> {
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }
 
 /// The first line of a file, with the version of the format. A new format of the seals in it needs a new version, too.
