@@ -52,13 +52,10 @@ pub(crate) async fn all(profiles: &Profiles) -> AllStored {
     }
     let mut owners = BTreeMap::new();
     for profile in profiles.iter() {
-        if let (Ok(Some(location)), Ok(Some((store, key)))) =
+        if let (Ok(Some(location)), Ok(Some((store, _)))) =
             (profile.store_location(), profile.store())
         {
-            let name = profile.name();
-            owners.insert(key.id().to_owned(), name.to_owned());
-            let links = profile.link_keys().into_iter();
-            owners.extend(links.map(|(link, key)| (key.id().to_owned(), format!("{name}.{link}"))));
+            owners.extend(ids_of(&profile));
             stores.push((location, store));
         }
     }
@@ -98,6 +95,18 @@ pub(crate) async fn all(profiles: &Profiles) -> AllStored {
     }
 }
 
+/// The ids of a profile's tokens, each with its name: that of the profile, and the place of the link if it is one.
+pub(crate) fn ids_of(profile: &Profile) -> Vec<(String, String)> {
+    let Ok(Some((_, key))) = profile.store() else {
+        return Vec::new();
+    };
+    let name = profile.name();
+    let links = profile.link_keys().into_iter();
+    let links = links.map(|(link, key)| (key.id().to_owned(), format!("{name}.{link}")));
+    let own = (key.id().to_owned(), name.to_owned());
+    std::iter::once(own).chain(links).collect()
+}
+
 /// A line about what failed in a store.
 fn report(what: &str, fault: StoreError) -> String {
     let error = CliError::from(Error::from(fault));
@@ -114,19 +123,22 @@ fn report(what: &str, fault: StoreError) -> String {
 pub(crate) struct Counts {
     done: u32,
     failed: u32,
-    /// The markers of tokens that an earlier run of `keyfob store migrate` has moved to another store.
-    pub(crate) moved_before: u32,
+    /// To which stores earlier runs of `keyfob store migrate` have moved tokens, and how many.
+    moved_before: BTreeMap<String, u32>,
 }
 
 impl Counts {
-    /// Notes what became of an entry. A failure is reported, and the others go on.
+    /// Notes what became of an entry. A failure is reported, and the others go on. The marker of a token in another store is none.
     pub(crate) fn add(&mut self, entry: &EntrySummary, result: Result<bool, StoreError>) {
         match result {
             Ok(done) => self.done += u32::from(done),
-            Err(fault) => {
-                self.failed += 1;
-                print_stderr(report(entry.key.label(), fault));
-            }
+            Err(fault) => match fault.moved_to() {
+                Some(place) => *self.moved_before.entry(place.to_owned()).or_default() += 1,
+                None => {
+                    self.failed += 1;
+                    print_stderr(report(entry.key.label(), fault));
+                }
+            },
         }
     }
 
@@ -136,10 +148,12 @@ impl Counts {
             many => format!("{many} tokens are {done}\n"),
         };
         print_stdout(text)?;
-        match self.moved_before {
-            0 => {}
-            1 => print_stdout("1 token was moved before\n")?,
-            many => print_stdout(format!("{many} tokens were moved before\n"))?,
+        for (place, count) in &self.moved_before {
+            let place = printable(place);
+            print_stdout(match count {
+                1 => format!("1 token was moved before, to {place}\n"),
+                many => format!("{many} tokens were moved before, to {place}\n"),
+            })?;
         }
         match self.failed {
             0 => Ok(ExitCode::Done),

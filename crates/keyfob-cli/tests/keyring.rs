@@ -214,7 +214,8 @@ fn a_migration_to_files_among_the_locks_of_the_keyring_is_refused_and_another_is
     assert_eq!(keyring.run(&["token", "--profile=a"]).stdout, "token-2\n");
     for (from, to) in [("a", "elsewhere"), ("elsewhere", "files")] {
         let done = keyring.run(&["store", "migrate", from, to]);
-        assert_eq!(done.stdout, "1 token is moved\n", "{done:?}");
+        let moved = done.stdout.starts_with("1 token is moved\n");
+        assert!(moved, "{done:?}");
     }
 }
 

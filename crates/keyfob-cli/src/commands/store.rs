@@ -3,6 +3,7 @@
 mod archive;
 mod check;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::options::profile::{ConfigOption, NamedProfile};
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
 use crate::output::print::print_stdout;
-use crate::stored_tokens::{Counts, LOCK_TIMEOUT, own_key, store_of, try_out};
+use crate::stored_tokens::{Counts, LOCK_TIMEOUT, ids_of, own_key, store_of, try_out};
 
 /// Check a token store, change its sealing key, or move what it holds
 ///
@@ -80,6 +81,9 @@ struct Archive {
 /// an error that names the new store, and sends no refresh token that was used up. If it is interrupted, run it again: what was moved
 /// before is counted, and is no failure. If a program has renewed a token meanwhile, both stores have one: the error says which of
 /// them is newer, and --keep-newer keeps it.
+///
+/// The tokens stay those of their profiles. So give these profiles, whose names are printed, the new `store` in keyfob.toml; the profile TO
+/// only names the store. A program that is switched to TO may send a refresh token that was used up.
 #[derive(Args)]
 struct Migrate {
     /// A profile that uses the old store
@@ -138,11 +142,7 @@ impl OfProfile {
         let mut counts = Counts::default();
         for entry in opened.entries().await? {
             let sealed = seal_again(&*opened.store, &entry.key, LOCK_TIMEOUT).await;
-            match &sealed {
-                // Its token is in another store.
-                Err(fault) if fault.moved_to().is_some() => counts.moved_before += 1,
-                _ => counts.add(&entry, sealed),
-            }
+            counts.add(&entry, sealed);
         }
         counts.report("sealed with the first key")
     }
@@ -160,6 +160,7 @@ impl Migrate {
             from.require_other(&to).await?;
         }
         let mut counts = Counts::default();
+        let mut there = BTreeSet::new();
         for entry in entries {
             let (key, place) = (&entry.key, &to.location);
             let (old, new) = (&*from.store, &*to.store);
@@ -167,12 +168,44 @@ impl Migrate {
                 true => move_entry_keeping_newer(key, old, new, place, LOCK_TIMEOUT).await,
                 false => move_entry(key, old, new, place, LOCK_TIMEOUT).await,
             };
-            match &moved {
-                Err(fault) if fault.moved_to() == Some(place) => counts.moved_before += 1,
-                _ => counts.add(&entry, moved),
+            let is_there = match &moved {
+                Ok(was_moved) => *was_moved,
+                Err(fault) => fault.moved_to() == Some(place),
+            };
+            if is_there {
+                there.insert(key.id().to_owned());
             }
+            counts.add(&entry, moved);
         }
-        counts.report("moved")
+        let outcome = counts.report("moved");
+        print_stdout(self.advice(&there, &from.location)?)?;
+        outcome
+    }
+
+    /// Who has to use the new store now. The key of a token has the name of its profile, so another profile does not find it there.
+    fn advice(&self, moved: &BTreeSet<String>, from: &str) -> Result<String, CliError> {
+        let (mut names, mut known) = (Vec::new(), BTreeSet::new());
+        for profile in self.config.profiles()?.iter() {
+            let ids: BTreeSet<_> = ids_of(&profile).into_iter().map(|(id, _)| id).collect();
+            let uses_old = matches!(profile.store_location(), Ok(Some(place)) if place == from);
+            if uses_old && !ids.is_disjoint(moved) {
+                names.push(profile.name().to_owned());
+            }
+            known.extend(ids);
+        }
+        // Of one user of a profile, or of a profile in another file.
+        if !moved.is_subset(&known) {
+            let other = if names.is_empty() { "" } else { "other " };
+            names.push(format!("each {other}profile whose token was moved"));
+        }
+        if names.is_empty() {
+            return Ok(String::new());
+        }
+        Ok(format!(
+            "in keyfob.toml, give the new `store` to {}: a token stays that of its profile, and {} only names the store\n",
+            names.join(", "),
+            self.to
+        ))
     }
 }
 

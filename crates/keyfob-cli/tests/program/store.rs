@@ -224,11 +224,22 @@ fn an_export_that_cannot_be_written_leaves_no_file_behind() {
     assert_eq!(done.stdout, "1 token is exported\n", "{done:?}");
 }
 
+/// The output of a migration that moved tokens of these profiles.
+fn moved(counts: &str, to: &str, profiles: &str) -> String {
+    format!(
+        "{counts}in keyfob.toml, give the new `store` to {profiles}: a token stays that of its profile, and {to} only names the store\n"
+    )
+}
+
 #[test]
 fn t9_a_migrated_token_is_used_from_the_new_store_and_not_from_the_old() {
     let machine = Machine::new();
     let done = machine.run(&["store", "migrate", "old", "new"]);
-    assert_eq!(done.stdout, "1 token is moved\n", "{done:?}");
+    assert_eq!(
+        done.stdout,
+        moved("1 token is moved\n", "new", "old"),
+        "{done:?}"
+    );
     let refused = machine.run(&["token", "--profile=old"]);
     assert_ne!(refused.code, 0, "{refused:?}");
     let place = machine.path("new");
@@ -251,10 +262,12 @@ fn t9_a_migration_and_what_follows_it_can_be_repeated_without_a_failure() {
     };
     run(&["store", "migrate", "old", "new"]);
     let again = run(&["store", "migrate", "old", "new"]);
-    assert_eq!(again, "0 tokens are moved\n1 token was moved before\n");
+    let before = |place: &str| format!("1 token was moved before, to {}\n", machine.path(place));
+    let counted = format!("0 tokens are moved\n{}", before("new"));
+    assert_eq!(again, moved(&counted, "new", "old"));
     let sealed = run(&["store", "rotate-key", "old"]);
-    let expected = "0 tokens are sealed with the first key\n1 token was moved before\n";
-    assert_eq!(sealed, expected);
+    let expected = "0 tokens are sealed with the first key\n";
+    assert_eq!(sealed, format!("{expected}{}", before("new")));
     let checked = run(&["store", "check", "old"]);
     let line = checked.lines().nth(1).unwrap();
     assert!(line.starts_with("moved   "), "{checked}");
@@ -263,17 +276,63 @@ fn t9_a_migration_and_what_follows_it_can_be_repeated_without_a_failure() {
     let text = fs::read_to_string(machine.path("keyfob.toml")).unwrap();
     let other = text.replace(&machine.path("new"), &machine.path("newest"));
     machine.folder.file("keyfob.toml", &other);
-    let elsewhere = machine.run(&["store", "migrate", "old", "new"]);
-    assert_eq!(elsewhere.code, 1, "{elsewhere:?}");
-    assert!(elsewhere.stderr.contains("was moved to"), "{elsewhere:?}");
+    let elsewhere = run(&["store", "migrate", "old", "new"]);
+    assert_eq!(elsewhere, counted, "it is no advice to use that store");
+    let (file, key) = (machine.path("backup"), machine.path("key-1"));
+    let export = [
+        "store",
+        "export",
+        "old",
+        "--file",
+        &file,
+        "--sealing-key",
+        &key,
+    ];
+    assert_eq!(
+        run(&export),
+        format!("0 tokens are exported\n{}", before("new"))
+    );
+}
+
+#[test]
+fn t9_a_migration_names_the_profiles_that_need_the_new_store() {
+    for (kept, names) in [
+        (&["billing", "reports"][..], "billing, old"),
+        // Its profile may be in the file of another machine.
+        (
+            &["reports"],
+            "old, each other profile whose token was moved",
+        ),
+    ] {
+        let machine = Machine::new();
+        let text = fs::read_to_string(machine.path("keyfob.toml")).unwrap();
+        let (old, _) = text.split_once("[profiles.new]").unwrap();
+        let configure = |others: &[&str]| {
+            let profile = |name: &&str| old.replace("profiles.old", &format!("profiles.{name}"));
+            let others: String = others.iter().map(profile).collect();
+            machine
+                .folder
+                .file("keyfob.toml", &format!("{text}{others}"));
+        };
+        configure(&["billing"]);
+        machine.run(&["token", "--profile=billing"]);
+        configure(kept);
+        let done = machine.run(&["store", "migrate", "old", "new"]);
+        let expected = moved("2 tokens are moved\n", "new", names);
+        assert_eq!((done.code, done.stdout), (0, expected));
+    }
 }
 
 #[test]
 fn t9_tokens_that_were_migrated_can_be_migrated_back() {
     let machine = Machine::new();
-    for (from, to) in [("old", "new"), ("new", "old")] {
+    // On the way back, the profile has the right store already.
+    for (from, to, expected) in [
+        ("old", "new", moved("1 token is moved\n", "new", "old")),
+        ("new", "old", "1 token is moved\n".to_owned()),
+    ] {
         let done = machine.run(&["store", "migrate", from, to]);
-        assert_eq!(done.stdout, "1 token is moved\n", "{done:?}");
+        assert_eq!(done.stdout, expected, "{done:?}");
     }
     let done = machine.run(&["token", "--profile=old"]);
     assert_eq!(done.stdout, "token-1\n", "{done:?}");
@@ -305,11 +364,8 @@ fn t9_a_token_that_was_renewed_after_an_interrupted_migration_can_be_migrated() 
     let kept = machine.run(&["token", "--profile=old"]);
     assert_eq!(kept.stdout, "token-2\n", "{kept:?}");
     let done = machine.run(&["store", "migrate", "old", "new", "--keep-newer"]);
-    assert_eq!(
-        (done.code, &*done.stdout),
-        (0, "1 token is moved\n"),
-        "{done:?}"
-    );
+    let expected = moved("1 token is moved\n", "new", "old");
+    assert_eq!((done.code, &*done.stdout), (0, &*expected), "{done:?}");
     machine.configure("new", "key-1");
     let moved = machine.run(&["token", "--profile=old"]);
     assert_eq!(moved.stdout, "token-2\n", "{moved:?}");
