@@ -1,6 +1,7 @@
 //! `keyfob login`: a person signs in, and the token is stored.
 
 mod by_url;
+mod keep;
 mod new_client;
 mod new_profile;
 mod redirect_page;

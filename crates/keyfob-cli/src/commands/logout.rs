@@ -56,7 +56,7 @@ async fn sign_out(
     };
     let (revoked, message) = match token {
         Ok(Some(token)) => (
-            revoke(profile, &token).await,
+            revoke(profile, &token).await.map_err(CliError::from),
             format!("signed out of {name}\n"),
         ),
         // The entry may hold only the record of a failed renewal.
@@ -76,7 +76,8 @@ async fn sign_out(
     Ok(message)
 }
 
-async fn revoke(profile: &Profile, token: &Token) -> Result<(), CliError> {
+/// Revokes the tokens of a sign-in at the server.
+pub(crate) async fn revoke(profile: &Profile, token: &Token) -> Result<(), keyfob::Error> {
     if let Some(client) = profile.client().await? {
         client.revoke(token).await?;
     }

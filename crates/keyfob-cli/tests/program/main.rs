@@ -36,6 +36,7 @@ mod run;
 mod sign_in;
 mod sign_in_by_url;
 mod sign_in_clients;
+mod sign_in_kept;
 mod signals;
 mod step_up;
 mod store;

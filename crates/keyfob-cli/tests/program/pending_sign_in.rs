@@ -28,13 +28,23 @@ impl PendingSignIn {
 
     /// The next indented line, which holds an address or a code for the person.
     pub(crate) fn shown(&mut self) -> String {
+        let line = self.next_line(|line| line.starts_with("  "));
+        line.trim().to_owned()
+    }
+
+    /// Waits for a line with these words.
+    pub(crate) fn until_said(&mut self, words: &str) {
+        self.next_line(|line| line.contains(words));
+    }
+
+    fn next_line(&mut self, is_it: impl Fn(&str) -> bool) -> String {
         loop {
             let mut line = String::new();
             let read = self.stderr.read_line(&mut line).expect("it is text");
             assert!(read > 0, "it ended: {}", self.read_so_far);
             self.read_so_far.push_str(&line);
-            if let Some(text) = line.strip_prefix("  ") {
-                return text.trim_end().to_owned();
+            if is_it(&line) {
+                return line;
             }
         }
     }

@@ -18,7 +18,7 @@ mod stored_source;
 use crate::error::error::Error;
 use crate::source::persisted::caller::{Caller, Stop};
 pub use crate::source::persisted::outage::OnStoreOutage;
-use crate::source::persisted::renewal::renew;
+use crate::source::persisted::renewal::{SAVE_TIMEOUT, renew};
 use crate::source::persisted::running::Running;
 pub use crate::source::persisted::running::wait_for_exchanges;
 use crate::source::persisted::stored_source::StoredSource;
@@ -61,6 +61,9 @@ pub struct Persisted(Arc<StoredSource>);
 impl Persisted {
     /// The default of [`issuer_grace`](Self::issuer_grace).
     pub const ISSUER_GRACE: Duration = Duration::from_secs(30);
+
+    /// How long saving a new refresh token is tried before the token counts as lost.
+    pub const SAVE_TIMEOUT: Duration = SAVE_TIMEOUT;
 
     /// Keeps the tokens of this source in this store under this key.
     #[must_use]

@@ -2,14 +2,15 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::Args;
 use keyfob::oauth::ManualResponse;
 use keyfob::profile::SignIn;
-use keyfob::store::{Entry, StoreErrorKind, StoreKey, TokenStore, seal_again};
+use keyfob::store::{StoreErrorKind, seal_again};
 use keyfob::{Profile, Token};
 
+use crate::commands::login::keep::keep;
 use crate::commands::login::redirect_page::RedirectPage;
 use crate::commands::login::terminal_lines::{may_be_cut, terminal_lines};
 use crate::commands::login::wishes::{Wishes, words};
@@ -83,11 +84,10 @@ impl SignInOptions {
         token: Token,
         config: &ConfigOption,
     ) -> Result<(), CliError> {
-        let (store, key) = store_of(profile)?;
         // Of the last sign-in, which is replaced now.
         let missing = self.wishes.missing(&granted(profile).await, &token);
         let renewable = token.refresh_token().is_some();
-        save(&*store, &key, token).await?;
+        keep(profile, token).await?;
         print_stdout(format!("signed in to {}\n", profile.name()))?;
         if !missing.is_empty() {
             print_stderr(self.wishes.report(profile.name(), config, &missing));
@@ -211,12 +211,6 @@ pub(super) async fn require_writable(profile: &Profile) -> Result<(), CliError> 
             _ => error,
         }
     })
-}
-
-async fn save(store: &dyn TokenStore, key: &StoreKey, token: Token) -> Result<(), CliError> {
-    let entry = Entry::new(token, SystemTime::now());
-    let saved = store.replace(key, &entry, LOCK_TIMEOUT).await;
-    Ok(saved.map_err(keyfob::Error::from)?)
 }
 
 /// What to do if the browser cannot open the redirect URI, which is an address of this machine.

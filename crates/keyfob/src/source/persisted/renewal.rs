@@ -437,7 +437,7 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(2 * 60);
 const REFUSAL_SHARED_FOR: Duration = Duration::from_secs(60);
 
 /// How long saving a new refresh token is tried before the token counts as lost.
-const SAVE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+pub(super) const SAVE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// The pauses between these tries. Each ends before another process that waits for this result repeats the exchange.
 const SAVE_BACKOFF: Backoff = Backoff {
