@@ -37,6 +37,7 @@ mod sign_in;
 mod sign_in_by_url;
 mod sign_in_clients;
 mod sign_in_kept;
+mod sign_out;
 mod signals;
 mod step_up;
 mod store;

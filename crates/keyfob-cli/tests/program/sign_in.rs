@@ -1,4 +1,4 @@
-//! People sign in and out, with a browser or a code.
+//! People sign in, with a browser or a code.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -69,7 +69,7 @@ impl Machine {
     }
 }
 
-fn profile(name: &str, grant: &str, issuer: &str) -> String {
+pub(crate) fn profile(name: &str, grant: &str, issuer: &str) -> String {
     format!(
         "[profiles.{name}]\nbase_url = \"https://api.example.com\"\n[profiles.{name}.token]\ngrant = \"{grant}\"\n\
          issuer = \"{issuer}\"\nclient_id = \"reports\"\nscopes = \"read offline_access\"\n"
@@ -331,79 +331,6 @@ fn after_the_server_ends_a_sign_in_the_error_says_how_to_sign_in_again() {
 
     machine.sign_in(token("second", 600));
     assert_eq!(machine.run(&["token", "--profile=a"]).stdout, "second\n");
-}
-
-#[test]
-fn a_sign_out_revokes_and_forgets_both_tokens() {
-    let machine = Machine::new("authorization_code");
-    machine.sign_in(token("first", 600));
-    machine.server.expect(
-        Expect::post("/revoke")
-            .respond(ScriptedResponse::status(200))
-            .times(2),
-    );
-    let done = machine.run(&["logout"]);
-    assert_eq!(
-        (done.code, &*done.stdout),
-        (0, "signed out of a\n"),
-        "{done:?}"
-    );
-    let revoked: Vec<_> = machine
-        .posts("/revoke")
-        .iter()
-        .map(|received| received.form_value("token").expect("it names one"))
-        .collect();
-    assert_eq!(revoked, ["refresh-of-first", "first"]);
-    assert_eq!(machine.run(&["status"]).stdout, "");
-    assert_eq!(machine.run(&["token", "--profile=a"]).code, 3);
-
-    let again = machine.run(&["logout", "a"]);
-    assert_eq!(
-        (again.code, &*again.stdout),
-        (0, "there was no sign-in to a; `keyfob login a` signs in\n")
-    );
-    machine.server.verify();
-}
-
-#[test]
-fn a_failed_revocation_is_reported_and_the_tokens_are_forgotten() {
-    let machine = Machine::new("authorization_code");
-    machine.sign_in(token("first", 600));
-    machine
-        .server
-        .expect(Expect::post("/revoke").always(ScriptedResponse::unavailable()));
-    let done = machine.run(&["logout"]);
-    assert_eq!(done.code, 1, "{done:?}");
-    assert!(done.complaint().contains("forgotten here"), "{done:?}");
-    assert!(!done.stderr.contains("first"), "{done:?}");
-    assert_eq!(machine.posts("/revoke").len(), 2);
-    assert_eq!(machine.run(&["token", "--profile=a"]).code, 3);
-}
-
-#[test]
-fn a_server_that_cannot_revoke_the_access_token_any_more_is_not_a_failure() {
-    for (code, status) in [
-        ("unsupported_token_type", 400),
-        // It ended with the refresh token: Google, and Keycloak.
-        ("invalid_token", 400),
-        ("invalid_token", 200),
-    ] {
-        let machine = Machine::new("authorization_code");
-        machine.sign_in(token("first", 600));
-        let refusal = ScriptedResponse::json(json!({"error": code})).with_status(status);
-        machine.server.expect(
-            Expect::post("/revoke")
-                .respond(ScriptedResponse::status(200))
-                .respond(refusal),
-        );
-        let done = machine.run(&["logout"]);
-        assert_eq!(
-            (done.code, &*done.stdout),
-            (0, "signed out of a\n"),
-            "{done:?}"
-        );
-        machine.server.verify();
-    }
 }
 
 #[test]

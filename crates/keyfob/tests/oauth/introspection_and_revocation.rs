@@ -134,15 +134,45 @@ async fn a_token_that_the_server_does_not_know_counts_as_revoked() {
 #[tokio::test]
 async fn the_access_token_is_revoked_although_the_refresh_token_cannot_be() {
     let refused = || ScriptedResponse::json(json!({"error": "invalid_client"})).with_status(401);
-    for access in [
-        ScriptedResponse::status(200),
-        ScriptedResponse::unavailable(),
-    ] {
+    for access in [ScriptedResponse::status(200), refused()] {
         let server = Server::start();
         revocations(&server, refused(), access);
         let error = client(&server).revoke(&both_tokens()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
         server.verify();
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_that_fails_once_is_sent_again_if_the_server_soon_accepts_it() {
+    let busy = |seconds| ScriptedResponse::unavailable().header("retry-after", seconds);
+    let refused = || ScriptedResponse::json(json!({"error": "invalid_request"})).with_status(400);
+    for (response, calls) in [(busy("0"), 2), (busy("6"), 1), (refused(), 1)] {
+        let server = Server::start();
+        server.expect(
+            Expect::post("/revoke")
+                .respond(response)
+                .always(ScriptedResponse::status(200)),
+        );
+        let outcome = client(&server).revoke(&Token::new("t0ken").unwrap()).await;
+        assert_eq!((outcome.is_ok(), server.calls()), (calls == 2, calls));
+    }
+}
+
+#[tokio::test]
+async fn the_error_says_which_token_could_not_be_revoked() {
+    let refused = || ScriptedResponse::json(json!({"error": "invalid_request"})).with_status(400);
+    for (refresh, text) in [
+        (refused(), "the refresh token could not be revoked"),
+        (
+            ScriptedResponse::status(200),
+            "the refresh token is revoked, but the access token",
+        ),
+    ] {
+        let server = Server::start();
+        revocations(&server, refresh, refused());
+        let error = client(&server).revoke(&both_tokens()).await.unwrap_err();
+        assert!(error.to_string().starts_with(text), "{error}");
     }
 }
 
