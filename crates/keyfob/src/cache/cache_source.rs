@@ -80,7 +80,10 @@ impl TokenSource for CacheSource {
         Box::pin(async move {
             let lease = self.lease(request).await;
             // The cache remembers its failure. A caller that asks again costs nothing, and finds out when that has ended.
-            let lease = lease.map_err(Error::asked_again_later)?;
+            let lease = lease.map_err(|error| match error.is_remembered() {
+                true => error.without_call(),
+                false => error.asked_again_later(),
+            })?;
             Ok(self.dated(&lease))
         })
     }

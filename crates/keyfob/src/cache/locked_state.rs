@@ -29,7 +29,10 @@ pub(super) struct LockedState {
 /// The failure of the last renewal. It is forgotten when a token is installed.
 struct Failure {
     error: Error,
+    /// How many calls have failed.
     in_a_row: u32,
+    /// How often the source has remembered its failure since.
+    looks: u32,
     /// The end of the cool-down. `None` for a permanent refusal that only a forced renewal ends (T2).
     until: Option<Duration>,
 }
@@ -77,20 +80,44 @@ impl LockedState {
         self.failure.as_ref().and_then(|failure| failure.until)
     }
 
+    /// Whether the source made no call, and callers have been told of such a failure before.
+    pub(super) fn is_known(&self, error: &Error) -> bool {
+        error.is_without_call() && self.last_error() == Some(error.kind())
+    }
+
     /// Starts the cool-down of a failure, and returns its length.
-    pub(super) fn start_cool_down(&mut self, error: &Error, now: Duration) -> Option<Duration> {
-        let in_a_row = self.failure.as_ref().map_or(0, |failure| failure.in_a_row) + 1;
+    ///
+    /// A source that remembers the failure is asked again after these pauses, because it may find a new sign-in, and makes no
+    /// call before its time.
+    pub(super) fn start_cool_down(
+        &mut self,
+        error: &Error,
+        now: Duration,
+        looks: &Backoff,
+    ) -> Option<Duration> {
+        let last = self.failure.as_ref();
+        let (in_a_row, looked) = last.map_or((0, 0), |last| (last.in_a_row, last.looks));
+        let (in_a_row, looked) = match error.is_remembered() {
+            true => (in_a_row, looked + 1),
+            false => (in_a_row + 1, 0),
+        };
+        let jitter = fastrand::f64();
         let pause = match error.kind() {
-            // A source that remembers its refusal notices a changed credential, without a call. Other refusals may pass.
+            // Other refusals may pass.
             ErrorKind::Refused if !error.is_asked_again_later() => None,
+            _ if error.is_remembered() => {
+                let look = looks.half_jitter(looked, jitter);
+                Some(error.pause().map_or(look, |pause| pause.min(look)))
+            }
             _ => Some(match error.pause() {
                 Some(retry_after) => retry_after.min(LONGEST_ISSUER_PAUSE),
-                None => COOL_DOWN.half_jitter(in_a_row, fastrand::f64()),
+                None => COOL_DOWN.half_jitter(in_a_row, jitter),
             }),
         };
         self.failure = Some(Box::new(Failure {
             error: error.clone(),
             in_a_row,
+            looks: looked,
             until: pause.map(|pause| now.saturating_add(pause)),
         }));
         pause
@@ -157,9 +184,15 @@ impl Rejections {
 }
 
 /// The pauses before a failed source is asked again (T2).
-const COOL_DOWN: Backoff = Backoff {
+pub(super) const COOL_DOWN: Backoff = Backoff {
     first: Duration::from_secs(1),
     cap: Duration::from_secs(60),
+};
+
+/// The pauses before a source is asked again that remembers its failure, and reads a store at most.
+pub(super) const LOOKS: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    cap: Duration::from_secs(5),
 };
 
 /// This many tokens in a row may be rejected and replaced at once …

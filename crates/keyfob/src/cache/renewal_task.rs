@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use crate::cache::abort::Work;
 use crate::cache::builder::TokenChange;
 use crate::cache::lease::Lease;
-use crate::cache::locked_state::LockedState;
+use crate::cache::locked_state::{COOL_DOWN, LOOKS, LockedState};
 use crate::cache::renewal::{Renewal, RenewalTask, ScheduledToken, StepEnd, fetch_unexpired};
 use crate::cache::shared_state::SharedState;
 use crate::error::error::Error;
@@ -182,16 +182,25 @@ impl SharedState {
     }
 
     fn fail(&self, mut state: MutexGuard<'_, LockedState>, reason: Reason, error: Error) -> Error {
-        state.failures += 1;
+        let is_known = state.is_known(&error);
+        state.failures += u64::from(!is_known);
         let now = self.current.read_clocks();
-        let pause = state.start_cool_down(&error, now.elapsed);
+        // Thousands of keys of a pool that look in vain must not hold up the others in its queue.
+        let looks = match self.queue {
+            Some(_) => &COOL_DOWN,
+            None => &LOOKS,
+        };
+        let pause = state.start_cool_down(&error, now.elapsed, looks);
         let usable = self.current.usable();
         // T3: the token is served without the lock until the source is asked again.
         if let Some(Lease(snapshot)) = &usable {
             self.serve(snapshot, state.next_attempt(snapshot), now);
         }
         drop(state);
-        events::renewal_failed(reason.name(), &error, pause, usable.is_some());
+        match is_known {
+            true => events::failure_remembered(reason.name(), &error, pause),
+            false => events::renewal_failed(reason.name(), &error, pause, usable.is_some()),
+        }
         error
     }
 }

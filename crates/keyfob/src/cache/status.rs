@@ -28,8 +28,8 @@ pub struct Status {
     pub age: Option<Duration>,
     /// The time until the token expires. `None` if there is no token or its expiry is not known.
     pub expires_in: Option<Duration>,
-    /// The time until the token is due, or until a failed renewal is tried again; after a refusal, until the token expires. Zero if
-    /// that time has come.
+    /// The time until the token is due, or until a failed renewal is tried again, which may only read a store; after a refusal, until
+    /// the token expires. Zero if that time has come.
     pub next_renewal_in: Option<Duration>,
     /// Whether a renewal runs now.
     pub renewing: bool,

@@ -39,6 +39,8 @@ struct Details {
     retry_after: Option<Duration>,
     processed: Processed,
     is_asked_again_later: bool,
+    is_remembered: bool,
+    is_without_call: bool,
     refuses_credential: bool,
     refuses_client: bool,
     failed_step: Option<FailedStep>,
@@ -86,6 +88,8 @@ impl Error {
             retry_after: None,
             processed: Processed::Unspecified,
             is_asked_again_later: false,
+            is_remembered: false,
+            is_without_call: false,
             refuses_credential: false,
             refuses_client: false,
             failed_step: None,
@@ -163,7 +167,17 @@ impl Error {
 
     /// Whether the source is asked again after a cool-down, although it has refused.
     pub(crate) fn is_asked_again_later(&self) -> bool {
-        self.0.is_asked_again_later
+        self.0.is_asked_again_later || self.is_remembered()
+    }
+
+    /// Whether the source remembers this failure, so that asking it again makes no call before its time.
+    pub(crate) fn is_remembered(&self) -> bool {
+        self.0.is_remembered
+    }
+
+    /// Whether the source made no call, and this is a failure that it remembers.
+    pub(crate) fn is_without_call(&self) -> bool {
+        self.0.is_without_call
     }
 
     /// Returns what happened.
@@ -216,6 +230,21 @@ impl Error {
     /// may pass.
     pub(crate) fn asked_again_later(mut self) -> Self {
         Arc::make_mut(&mut self.0).is_asked_again_later = true;
+        self
+    }
+
+    /// Marks a failure that the source remembers: if it is asked again, it makes no call before its time.
+    ///
+    /// So the cache asks again soon, although the issuer wants a pause, and learns of a new sign-in.
+    pub(crate) fn remembered(mut self) -> Self {
+        Arc::make_mut(&mut self.0).is_remembered = true;
+        self
+    }
+
+    /// Marks a failure that the source remembers, and now returns without a call.
+    pub(crate) fn without_call(mut self) -> Self {
+        let details = Arc::make_mut(&mut self.0);
+        (details.is_remembered, details.is_without_call) = (true, true);
         self
     }
 

@@ -36,6 +36,14 @@ pub(crate) fn renewal_failed(
     count("keyfob_renewal_failures_total", &[("kind", kind)]);
 }
 
+/// The source was asked, and made no call because of a failure that it remembers and that was reported before.
+pub(crate) fn failure_remembered(reason: &'static str, error: &Error, pause: Option<Duration>) {
+    let kind = error.kind().name();
+    let pause = pause.map(debug);
+    tracing::debug!(target: "keyfob", reason, kind, error = %printable(error), pause,
+        "no renewal was tried, because the source remembers its last failure");
+}
+
 /// A renewal ended after a caller had set a token. Its result, a token or an error, is dropped.
 pub(crate) fn renewal_overruled(reason: &'static str, error: Option<&Error>) {
     let error = error.map(|error| display(printable(error)));

@@ -9,8 +9,8 @@ use futures_channel::oneshot;
 mod caller;
 mod decision;
 mod exchange;
+mod last_failure;
 mod outage;
-mod refusal;
 mod renewal;
 mod running;
 mod stored_source;
@@ -76,7 +76,7 @@ impl Persisted {
             advice: "sign in again".into(),
             on_outage: OnStoreOutage::default(),
             outage: Arc::default(),
-            refusal: Arc::default(),
+            last_failure: Arc::default(),
             had_entry: Arc::default(),
         }))
     }
@@ -110,15 +110,14 @@ impl TokenSource for Persisted {
         let stored = Arc::clone(&self.0);
         Box::pin(async move {
             // Without the lease, because most calls find a token that another process has stored.
-            match stored.lookup(request).await {
-                Ok(Some(token)) => return Ok(token),
-                Ok(None) => {}
-                Err(fault) => return stored.without_store(request, fault).await,
-            }
-            // A fetch that uses nothing up may be dropped with its caller, and needs no task.
-            let outcome = match stored.source.consumes_refresh_token() {
-                true => renew_in_background(&stored, request).await?,
-                false => renew(&stored, request, &mut Caller::polling()).await,
+            let outcome = match stored.lookup(request).await {
+                Ok(Some(token)) => Ok(token),
+                // A fetch that uses nothing up may be dropped with its caller, and needs no task.
+                Ok(None) => match stored.source.consumes_refresh_token() {
+                    true => renew_in_background(&stored, request).await?,
+                    false => renew(&stored, request, &mut Caller::polling()).await,
+                },
+                Err(stop) => Err(stop),
             };
             match outcome {
                 Ok(token) => Ok(token),

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use keyfob::proxy::Route;
+use keyfob::source::Persisted;
+use keyfob::store::{MemoryStore, StoreKey};
 use keyfob::{Error, ErrorKind, RetryPolicy, TokenCache};
 use keyfob_testkit::{Expect, ScriptedResponse, Server};
 
@@ -23,6 +25,11 @@ async fn problem(proxy: &Running, path: &str) -> (u16, serde_json::Value, String
     (status, problem, head.to_owned())
 }
 
+fn route_with(url: &str, tokens: TokenCache) -> Route {
+    let route = Route::builder("api", url, tokens).retry(at_once());
+    route.build().unwrap()
+}
+
 #[tokio::test]
 async fn p1_without_a_credential_nothing_goes_upstream() {
     for (error, expected) in [
@@ -35,11 +42,7 @@ async fn p1_without_a_credential_nothing_goes_upstream() {
         let tokens = TokenCache::new(keyfob::hook_blocking(move |_| {
             Err::<&str, _>(error.clone())
         }));
-        let route = Route::builder("api", server.url(), tokens)
-            .retry(at_once())
-            .build()
-            .unwrap();
-        let proxy = Running::route(route).await;
+        let proxy = Running::route(route_with(&server.url(), tokens)).await;
         for _ in 0..2 {
             let (status, problem, head) = problem(&proxy, "/x").await;
             assert_eq!(status, expected);
@@ -54,6 +57,22 @@ async fn p1_without_a_credential_nothing_goes_upstream() {
         assert_eq!(server.calls(), 0);
         assert_eq!(proxy.reports()[0].error(), Some(kind));
         assert_eq!(proxy.reports()[0].route(), Some("api"));
+    }
+}
+
+#[tokio::test]
+async fn p1_retry_after_is_that_of_the_issuer_although_a_store_is_read_sooner() {
+    let hook = keyfob::hook(|_| async {
+        Err::<&str, _>(Error::unavailable("busy").retry_after(Duration::from_secs(900)))
+    });
+    let key = StoreKey::builder("https://issuer.example.com").build();
+    let tokens = TokenCache::new(Persisted::new(hook, MemoryStore::default(), key));
+    let proxy = Running::route(route_with("http://127.0.0.1:9", tokens)).await;
+    for _ in 0..2 {
+        let (_, _, head) = problem(&proxy, "/x").await;
+        let (_, seconds) = head.split_once("\r\nretry-after: ").unwrap();
+        let seconds: u32 = seconds.lines().next().unwrap().parse().unwrap();
+        assert!((800..=900).contains(&seconds), "{head}");
     }
 }
 

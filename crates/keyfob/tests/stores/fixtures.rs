@@ -1,6 +1,6 @@
 //! Sources that rotate refresh tokens, stores that fail, and processes that share a store.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -92,6 +92,21 @@ impl Process {
     }
 }
 
+/// A process with the first token, which has expired.
+pub(crate) async fn with_an_ended_token(store: impl TokenStore) -> Process {
+    let process = Process::rotating(store);
+    process.get_with_response(token(1)).await.unwrap();
+    process.clock.advance(SECOND * 101);
+    process
+}
+
+/// Stores the second token, as another process would.
+pub(crate) async fn sign_in(store: &impl TokenStore, process: &Process) {
+    let now = process.clock.wall();
+    let signed_in = Entry::new(token(2).unwrap().obtained_at(now), now);
+    store.replace(&key(), &signed_in, SECOND).await.unwrap();
+}
+
 /// Runs other tasks until a condition holds. The wait is bounded, so that a failing test ends.
 pub(crate) async fn until(holds: impl AsyncFn() -> bool) {
     for _ in 0..10_000 {
@@ -107,6 +122,7 @@ pub(crate) async fn until(holds: impl AsyncFn() -> bool) {
 #[derive(Clone, Default)]
 pub(crate) struct FailingStore {
     pub(crate) inner: MemoryStore,
+    loads: Arc<AtomicUsize>,
     is_unavailable: Arc<AtomicBool>,
     is_full: Arc<AtomicBool>,
     loses_replies: Arc<AtomicBool>,
@@ -137,6 +153,11 @@ impl FailingStore {
         *self.after_conflict.lock().unwrap() = Some(failure);
     }
 
+    /// How often an entry was read without a lease.
+    pub(crate) fn loads(&self) -> usize {
+        self.loads.load(Ordering::SeqCst)
+    }
+
     pub(crate) async fn stored(&self) -> Option<Entry> {
         let kept = self.inner.load(&key()).await.unwrap();
         kept.map(|kept| kept.entry)
@@ -160,6 +181,7 @@ impl TokenStore for FailingStore {
         key: &'a StoreKey,
     ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
         Box::pin(async move {
+            self.loads.fetch_add(1, Ordering::SeqCst);
             self.check()?;
             self.inner.load(key).await
         })

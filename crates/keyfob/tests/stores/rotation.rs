@@ -11,7 +11,9 @@ use keyfob::store::{Entry, MemoryStore, TokenStore};
 use keyfob::{Error, ErrorKind, Token, TokenCache, TokenSource};
 use keyfob_testkit::Call;
 
-use crate::fixtures::{FailingStore, Process, Rotating, SECOND, key, token, until};
+use crate::fixtures::{
+    FailingStore, Process, Rotating, SECOND, key, sign_in, token, until, with_an_ended_token,
+};
 
 async fn stored(store: &impl TokenStore) -> Entry {
     store.load(&key()).await.unwrap().unwrap().entry
@@ -29,21 +31,6 @@ async fn get_without_a_response(
         call
     };
     tokio::join!(process.get(), give_up)
-}
-
-/// A process with the first token, which has expired.
-async fn with_an_ended_token(store: impl TokenStore) -> Process {
-    let process = Process::rotating(store);
-    process.get_with_response(token(1)).await.unwrap();
-    process.clock.advance(SECOND * 101);
-    process
-}
-
-/// Stores the second token, as another process would.
-async fn sign_in(store: &impl TokenStore, process: &Process) {
-    let now = process.clock.wall();
-    let signed_in = Entry::new(token(2).unwrap().obtained_at(now), now);
-    store.replace(&key(), &signed_in, SECOND).await.unwrap();
 }
 
 async fn gets_the_third_for_the_second(process: &Process) {

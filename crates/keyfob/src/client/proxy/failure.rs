@@ -44,11 +44,13 @@ fn own_failure(error: &Error, tokens: &TokenCache) -> Problem {
     };
     let mut problem = Problem::new(status, error.kind(), error.to_string());
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        // The failure is remembered until then (T2).
+        // The failure is remembered until then (T2). A store is read sooner, because a new sign-in may be in it.
         let status = tokens.status();
-        problem.retry_after = status
+        let cool_down = status
             .next_renewal_in
             .filter(|_| status.last_error.is_some());
+        let issuers_pause = error.pause().filter(|_| error.is_remembered());
+        problem.retry_after = issuers_pause.or(cool_down);
     }
     problem
 }

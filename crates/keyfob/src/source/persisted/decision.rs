@@ -7,7 +7,7 @@ mod tests;
 
 use crate::error::error::Error;
 use crate::source::source::Reason;
-use crate::store::entry::{Entry, Failure, PendingExchange, fingerprint};
+use crate::store::entry::{Entry, PendingExchange, fingerprint};
 use crate::token::freshness::{Acquired, Freshness, Schedule};
 use crate::token::token::{Expiry, Token};
 
@@ -51,8 +51,7 @@ impl Question<'_> {
         if self.reason == Reason::Forced {
             return Verdict::Fetch { attempt };
         }
-        let failure = entry.failure.as_ref();
-        if let Some(error) = failure.and_then(|failure| self.cooling(failure)) {
+        if let Some(error) = self.shared_failure(entry) {
             return Verdict::Refuse(error);
         }
         // After the grace, the issuer may take a used refresh token for a stolen one and end the whole sign-in (RFC 9700 §4.14).
@@ -127,15 +126,24 @@ impl Question<'_> {
         (self.consumes_refresh_token && is_of_this).then_some(pending)
     }
 
-    fn cooling(&self, failure: &Failure) -> Option<Error> {
+    /// The failure that the store holds, until the pause after it has ended.
+    pub(super) fn shared_failure(&self, entry: &Entry) -> Option<Error> {
+        let failure = entry.failure.as_ref()?;
         // If the clocks of two machines differ too much, asking the issuer too early is better than never.
         let since = self.now.duration_since(failure.at);
         let since = since.unwrap_or_else(|ahead| ahead.duration());
         let left = failure.pause.saturating_sub(since);
+        if left.is_zero() {
+            return None;
+        }
         // The time shows that the server was not asked again.
         let message = format!("{} (the response {})", failure.message, at(failure.at));
-        let error = Error::new(failure.kind(), message).retry_after(left);
-        (!left.is_zero()).then_some(error)
+        let error = Error::new(failure.kind(), message);
+        Some(match failure.is_refusal {
+            // The end of this pause does not end the refusal.
+            true => error,
+            false => error.retry_after(left),
+        })
     }
 
     fn freshness(&self, token: &Token) -> Freshness {

@@ -56,11 +56,11 @@ impl Renewal<'_> {
                 self.save_new_token(new, fingerprint).await
             }
             Err(error) => {
-                // Here and not by the caller of this method, because the caller may be answered before the entry is saved.
-                let remembered = self.stored.refusal.remember(error.clone(), fingerprint);
                 entry.pending = before.pending;
-                self.settle_failure(entry, &error).await;
-                Err(remembered.into())
+                let failed = self.with_failure(entry, &error);
+                let error = self.stored.failed(error, self.request, Some(&failed));
+                self.settle_failure(failed, &error).await;
+                Err(error.into())
             }
         }
     }
@@ -82,7 +82,6 @@ impl Renewal<'_> {
                 None => Token::expired_with_refresh_token(newest),
             });
         }
-        let entry = self.with_failure(entry, error);
         let report = |renewal: &mut Self, fault: &StoreError| {
             match has_newest {
                 true => events::save_failed(fault.error()),

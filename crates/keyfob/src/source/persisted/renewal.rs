@@ -15,7 +15,7 @@ use crate::source::persisted::caller::{Caller, Stop};
 use crate::source::persisted::decision::{Verdict, fingerprint_of};
 use crate::source::persisted::stored_source::{StoredSource, rebased, wall_time};
 use crate::source::reentrancy::poll_inside;
-use crate::source::source::{Reason, TokenRequest};
+use crate::source::source::TokenRequest;
 use crate::store::entry::{Entry, Failure};
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::store::StoreLease;
@@ -172,21 +172,14 @@ pub(super) fn report_unsaved(caller: &mut Caller, fault: &StoreError) {
 }
 
 impl Renewal<'_> {
-    /// Renews, and remembers what the source refuses.
+    /// Renews, and forgets the last failure if that brings a token.
     async fn run(mut self) -> Result<Token, Interruption> {
         let entry = self.read_entry().await?;
         self.stored.outage.end();
-        let refusal = &self.stored.refusal;
-        let fingerprint = fingerprint_of(entry.as_ref().and_then(Entry::token));
-        let refused = refusal.of(fingerprint.as_deref());
-        let refused = refused.filter(|_| self.request.reason() != Reason::Forced);
-        let outcome = self.obey_entry(entry, refused).await;
-        match outcome {
-            Ok(_) => refusal.forget(),
-            Err(Interruption::Stop(Stop::Source(error))) => {
-                return Err(refusal.remember(error, fingerprint).into());
-            }
-            Err(_) => {}
+        let last_failure = &self.stored.last_failure;
+        let outcome = self.obey_entry(entry).await;
+        if outcome.is_ok() {
+            last_failure.forget();
         }
         outcome
     }
@@ -216,22 +209,21 @@ impl Renewal<'_> {
     }
 
     /// Does what the entry requires, unless the source has refused that before.
-    async fn obey_entry(
-        mut self,
-        entry: Option<Entry>,
-        refused: Option<Error>,
-    ) -> Result<Token, Interruption> {
-        let question = self.stored.question(self.request);
+    async fn obey_entry(mut self, entry: Option<Entry>) -> Result<Token, Interruption> {
+        let stored = self.stored;
+        let question = stored.question(self.request);
         let attempt = match question.decide(entry.as_ref()) {
             Verdict::Adopt(token) => {
                 events::adopted(self.request.reason().name());
                 return Ok(token);
             }
-            Verdict::Refuse(error) => return Err(error.into()),
+            Verdict::Refuse(error) => {
+                return Err(stored.refused(error, self.request, entry.as_ref()).into());
+            }
             Verdict::Fetch { attempt } => attempt,
         };
-        if let Some(error) = refused {
-            return Err(error.into());
+        if let Some(failure) = stored.own_failure(self.request, entry.as_ref()) {
+            return Err(failure.into());
         }
         // The last point at which stopping loses nothing: no request has been sent yet.
         if self.caller.has_given_up() {
@@ -241,7 +233,7 @@ impl Renewal<'_> {
         if let Some(pending) = pending {
             events::exchange_repeated(pending.process());
         }
-        if self.stored.source.consumes_refresh_token() {
+        if stored.source.consumes_refresh_token() {
             return self.exchange(entry, attempt).await;
         }
         Ok(self.fetch_and_save(entry).await?)
@@ -311,13 +303,19 @@ impl Renewal<'_> {
             Some(local) => Ok(local.never_recheck()),
             None => self.fetch(entry.as_ref()).await,
         };
-        if let Err(error) = &fetched
-            && error.pause().is_some()
-        {
-            let entry = entry.unwrap_or_else(|| Entry::empty(asked));
-            self.share_failure(entry, error).await;
-        }
-        let new = self.new_entry(fetched?, asked);
+        let token = match fetched {
+            Ok(token) => token,
+            Err(error) => {
+                let failed = stored.failed(error.clone(), self.request, entry.as_ref());
+                // The source of another token shares its own pauses.
+                if error.pause().is_some() && !error.is_remembered() {
+                    let entry = entry.unwrap_or_else(|| Entry::empty(asked));
+                    self.share_failure(entry, &error).await;
+                }
+                return Err(failed.into());
+            }
+        };
+        let new = self.new_entry(token, asked);
         match self.lease.save(&new).await {
             Ok(()) => {
                 stored.outage.forget_token();
@@ -373,6 +371,7 @@ impl Renewal<'_> {
     pub(super) fn with_failure(&self, mut entry: Entry, error: &Error) -> Entry {
         let is_refusal = error.kind() == ErrorKind::Refused;
         let pause = match error.pause() {
+            _ if error.is_remembered() => Duration::ZERO,
             Some(pause) => pause.min(LONGEST_ISSUER_PAUSE),
             // A refusal that may pass, or one of this process's client or assertion, says nothing to others.
             None if error.is_about_client() || error.is_asked_again_later() => Duration::ZERO,

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use crate::error::error::Error;
+use crate::error::error::{Error, ErrorKind};
 use crate::observe::store as events;
-use crate::source::persisted::decision::Question;
+use crate::source::persisted::caller::Stop;
+use crate::source::persisted::decision::{Question, fingerprint_of};
+use crate::source::persisted::last_failure::LastFailure;
 use crate::source::persisted::outage::{OnStoreOutage, Outage};
-use crate::source::persisted::refusal::Refusal;
-use crate::source::source::{TokenRequest, TokenSource};
+use crate::source::source::{Reason, TokenRequest, TokenSource};
 use crate::store::entry::Entry;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::key::StoreKey;
@@ -27,7 +28,7 @@ pub(super) struct StoredSource {
     pub(super) advice: Arc<str>,
     pub(super) on_outage: OnStoreOutage,
     pub(super) outage: Arc<Outage>,
-    pub(super) refusal: Arc<Refusal>,
+    pub(super) last_failure: Arc<LastFailure>,
     /// There was an entry. If there is none now, the store has lost it.
     pub(super) had_entry: Arc<AtomicBool>,
 }
@@ -45,8 +46,8 @@ impl StoredSource {
         }
     }
 
-    /// The stored token, if it serves this request. Reading it needs no lease.
-    pub(super) async fn lookup(&self, request: &TokenRequest) -> Result<Option<Token>, StoreError> {
+    /// The stored token, if it serves this request, or the failure that must not be repeated. Reading it needs no lease.
+    pub(super) async fn lookup(&self, request: &TokenRequest) -> Result<Option<Token>, Stop> {
         let stored = match self.store.load(&self.key).await {
             // Whether such an entry may be replaced is decided under the lease.
             Err(fault)
@@ -61,14 +62,75 @@ impl StoredSource {
         };
         self.outage.end();
         let entry = stored.map(|stored| rebased(stored, request));
-        let token = entry.and_then(|entry| self.question(request).adoptable(&entry).cloned());
-        if token.is_some() {
+        let question = self.question(request);
+        let token = entry.as_ref().and_then(|entry| question.adoptable(entry));
+        if let Some(token) = token {
             self.had_entry.store(true, Ordering::Relaxed);
             self.outage.forget_token();
-            self.refusal.forget();
+            self.last_failure.forget();
             events::adopted(request.reason().name());
+            return Ok(Some(token.clone()));
         }
-        Ok(token)
+        if request.reason() != Reason::Forced
+            && let Some(failure) = entry
+                .as_ref()
+                .and_then(|entry| question.shared_failure(entry))
+        {
+            return Err(self.refused(failure, request, entry.as_ref()).into());
+        }
+        match self.own_failure(request, entry.as_ref()) {
+            Some(failure) => Err(failure.into()),
+            None => Ok(None),
+        }
+    }
+
+    /// The failure of an earlier call of this process, if the source is not to be called now.
+    pub(super) fn own_failure(
+        &self,
+        request: &TokenRequest,
+        entry: Option<&Entry>,
+    ) -> Option<Error> {
+        // A person who forces a renewal may know that the issuer works again.
+        if request.reason() == Reason::Forced {
+            return None;
+        }
+        let fingerprint = self.fingerprint(entry);
+        let now = request.clock().elapsed();
+        self.last_failure.of(fingerprint.as_deref(), now)
+    }
+
+    /// The error of a call, which is remembered if the call must not be repeated soon.
+    pub(super) fn failed(
+        &self,
+        error: Error,
+        request: &TokenRequest,
+        entry: Option<&Entry>,
+    ) -> Error {
+        let now = request.clock().elapsed();
+        self.last_failure
+            .remember(error, self.fingerprint(entry), now)
+    }
+
+    /// The error that the entry leads to without a call.
+    ///
+    /// A refusal that another process has stored is remembered longer than it is shared.
+    pub(super) fn refused(
+        &self,
+        error: Error,
+        request: &TokenRequest,
+        entry: Option<&Entry>,
+    ) -> Error {
+        let error = match error.kind() {
+            ErrorKind::Refused => self.failed(error, request, entry),
+            _ => error,
+        };
+        error.without_call()
+    }
+
+    /// The fingerprint of the refresh token that an exchange uses up.
+    fn fingerprint(&self, entry: Option<&Entry>) -> Option<String> {
+        let token = entry.and_then(Entry::token);
+        fingerprint_of(token.filter(|_| self.source.consumes_refresh_token()))
     }
 
     /// After a failed renewal: the stored token, if it has not expired (T3).
@@ -105,8 +167,12 @@ impl StoredSource {
         if let Some(local) = self.local_token(request) {
             return Ok(local);
         }
+        if let Some(failure) = self.own_failure(request, None) {
+            return Err(failure);
+        }
         let asked = wall_time(request);
-        let token = self.source.fetch(request).await?;
+        let fetched = self.source.fetch(request).await;
+        let token = fetched.map_err(|error| self.failed(error, request, None))?;
         events::fetched_without_store();
         Ok(self.keep_locally(Entry::new(token.obtained_at(asked), asked)))
     }

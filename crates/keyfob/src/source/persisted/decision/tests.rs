@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::entry::Failure;
 
 const SECOND: Duration = Duration::from_secs(1);
 
