@@ -164,8 +164,13 @@ impl DeviceAuthorization {
         // The worst failure since the server last said that the person has not agreed yet.
         let mut failures = Response::SaysNothing;
         loop {
-            // Never longer than the code is valid, so that the person sees the error at once.
-            clock.sleep(interval.pause().min(self.expires_in())).await;
+            let left = self.expires_in();
+            // Once more before the code expires, and never longer than it is valid, so that the person sees the error at once.
+            let end = match left.checked_sub(LAST_POLL) {
+                None | Some(Duration::ZERO) => left,
+                Some(last_poll) => last_poll,
+            };
+            clock.sleep(interval.pause().min(end)).await;
             if self.expires_in().is_zero() {
                 return Err(code_expired());
             }
@@ -275,6 +280,10 @@ impl DeviceResponse {
         let uri = require_member(endpoint, "verification_uri", uri)?;
         let complete = members.text("verification_uri_complete");
         let lifetime = read_seconds(members.get("expires_in"));
+        let lifetime = require_member(endpoint, "expires_in", lifetime)?;
+        let interval = read_seconds(members.get("interval")).unwrap_or(DeviceCode::INTERVAL);
+        // Some servers send milliseconds, with which no poll would happen while the code is valid.
+        let longest = (lifetime / FEWEST_POLLS).max(DeviceCode::INTERVAL);
         Ok(Self {
             device_code: Secret::new_field(device_code)?,
             user_code,
@@ -285,8 +294,8 @@ impl DeviceResponse {
             })?,
             // It only saves typing, so one that is not safe to open is left out.
             verification_uri_complete: complete.and_then(web_page),
-            lifetime: require_member(endpoint, "expires_in", lifetime)?,
-            interval: read_seconds(members.get("interval")).unwrap_or(DeviceCode::INTERVAL),
+            lifetime,
+            interval: interval.min(longest),
         })
     }
 }
@@ -310,5 +319,11 @@ impl fmt::Debug for DeviceAuthorization {
 
 /// Longer codes are refused. Servers use 8 to 20 characters.
 const MAX_USER_CODE_BYTES: usize = 100;
+
+/// How many polls at least fit into the life of a code, if its life is not very short.
+const FEWEST_POLLS: u32 = 10;
+
+/// How long before the code expires it is polled once more.
+const LAST_POLL: Duration = Duration::from_secs(2);
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";

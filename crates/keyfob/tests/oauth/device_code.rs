@@ -279,6 +279,27 @@ async fn an_expired_code_ends_the_sign_in_whether_server_or_clock_reports_it() {
 }
 
 #[tokio::test]
+async fn a_server_whose_interval_is_as_long_as_the_life_of_the_code_is_polled() {
+    for interval in [json!(5000), json!(1e18), json!(1799)] {
+        let fields = json!({"interval": interval, "expires_in": 1800});
+        let responses = [says("authorization_pending"), token()];
+        let (outcome, pauses) = Setup::new().outcome(fields, responses).await;
+        assert_eq!(outcome.unwrap().expose(), "acc3ss");
+        assert_eq!(pauses, [180, 180]);
+    }
+}
+
+#[tokio::test]
+async fn a_code_is_polled_once_more_before_it_expires() {
+    let pending = || says("authorization_pending");
+    let (outcome, pauses) = Setup::new()
+        .outcome(json!({"expires_in": 14}), [pending(), pending(), token()])
+        .await;
+    assert_eq!(outcome.unwrap().expose(), "acc3ss");
+    assert_eq!(pauses, [5, 5, 2]);
+}
+
+#[tokio::test]
 async fn a_verification_uri_must_be_http_or_https_without_userinfo() {
     let long = format!("https://login.example.com/{}", "a".repeat(2000));
     for page in [
