@@ -48,7 +48,8 @@ impl ErrorCode {
         if let Some(Json::List(numbers)) = object.get("error_codes")
             && let Some(Json::Integer(number)) = numbers.first()
         {
-            code.number = Some(*number);
+            // The token service of Azure Arc has a list of the same name, with the status in it.
+            code.number = Some(*number).filter(|number| *number >= SMALLEST_ENTRA_NUMBER);
             may_pass |= TRY_LATER_NUMBERS.contains(number);
         }
         code.may_pass = may_pass;
@@ -342,6 +343,9 @@ const TRY_LATER: [&str; 18] = [
     "unavailable",
     "unknownerror",
 ];
+
+/// The numbers of Microsoft Entra have five digits or more.
+const SMALLEST_ENTRA_NUMBER: i128 = 10_000;
 
 /// The same as numbers of Microsoft Entra: directory or service unavailable, timeout, budget of the request, throttled tenant.
 const TRY_LATER_NUMBERS: [i128; 5] = [90_006, 90_012, 90_024, 90_033, 90_055];

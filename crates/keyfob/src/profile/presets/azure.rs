@@ -73,7 +73,14 @@ fn managed_identity(values: &Values) -> Result<TokenSettings, String> {
     if values.given_text("endpoint").is_none() {
         http = http.header(
             "x-identity-header",
-            Piece::variable_or("IDENTITY_HEADER", ""),
+            Piece::IfSet {
+                variable: "IDENTITY_ENDPOINT",
+                set: vec![Piece::Variable {
+                    name: "IDENTITY_HEADER",
+                    hint: ARC,
+                }],
+                unset: Vec::new(),
+            },
         );
     }
     http.plain_http = PlainHttpTo::MetadataService;
@@ -224,6 +231,8 @@ const ENTRA_ADVICE: Advice = Advice {
     ],
 };
 
+const ARC: &str = "with `IDENTITY_ENDPOINT` alone this looks like a machine of Azure Arc, which the preset \
+                   `azure_managed_identity` does not support";
 const NO_POD: &str =
     "this is no pod with Azure Workload Identity; set the key that replaces the variable";
 const METADATA_SERVICE: &str = "http://169.254.169.254/metadata/identity/oauth2/token";

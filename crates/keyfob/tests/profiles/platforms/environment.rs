@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 
+use keyfob::{Error, Token};
 use keyfob_testkit::platforms::{
     AzureManagedIdentity, Entra, Fake, GcpMetadata, GcpServiceAccount, GitHubActions, Kubernetes,
     Platform,
@@ -14,18 +15,27 @@ use crate::platforms::page::{examples, section};
 
 /// Gets one token with the first example of a preset, as it is on the page, in a process with these variables.
 fn get_a_token(preset: &str, variables: &[(&str, &str)]) {
+    run_example("alone_a_token_comes", preset, variables);
+}
+
+fn run_example(test: &str, preset: &str, variables: &[(&str, &str)]) {
     let text = &examples(section(preset))[0];
     let mut environment: Vec<_> = variables
         .iter()
         .map(|(name, value)| (*name, OsStr::new(*value)))
         .collect();
     environment.push(("KEYFOB_TEST_PROFILE", OsStr::new(text)));
-    run_alone("platforms::environment::alone_a_token_comes", &environment);
+    run_alone(&format!("platforms::environment::{test}"), &environment);
 }
 
 #[test]
 #[ignore = "needs variables; run by the tests below"]
 fn alone_a_token_comes() {
+    let token = token_of_example();
+    assert!(token.is_ok(), "{token:?}");
+}
+
+fn token_of_example() -> Result<Token, Error> {
     let text = std::env::var("KEYFOB_TEST_PROFILE").expect("the test above sets it");
     let name = text
         .split(['.', ']'])
@@ -34,8 +44,7 @@ fn alone_a_token_comes() {
     let tokens = profile(&text, name)
         .tokens()
         .expect("the settings are good");
-    let token = tokens.get_valid_token_blocking();
-    assert!(token.is_ok(), "{token:?}");
+    tokens.get_valid_token_blocking()
 }
 
 fn assert_one_call<P: Platform>(fake: &Fake<P>) {
@@ -107,6 +116,22 @@ fn azure_managed_identity_finds_the_token_service_of_app_service() {
         id.as_deref(),
         Some(AzureManagedIdentity::ASSIGNED_CLIENT_ID)
     );
+}
+
+#[test]
+fn azure_managed_identity_says_before_a_request_that_azure_arc_is_not_supported() {
+    let fake = AzureManagedIdentity::app_service();
+    let url = fake.url_for(AzureManagedIdentity::APP_SERVICE_PATH);
+    let variables = [("IDENTITY_ENDPOINT", &*url)];
+    run_example("alone_arc_is_named", "azure_managed_identity", &variables);
+    assert_eq!(fake.server().calls(), 0);
+}
+
+#[test]
+#[ignore = "needs variables; run by the test above"]
+fn alone_arc_is_named() {
+    let error = token_of_example().unwrap_err();
+    assert!(error.to_string().contains("Azure Arc"), "{error}");
 }
 
 #[cfg(unix)]
