@@ -55,7 +55,7 @@ pub(crate) async fn all(profiles: &Profiles) -> AllStored {
         if let (Ok(Some(location)), Ok(Some((store, _)))) =
             (profile.store_location(), profile.store())
         {
-            owners.extend(ids_of(&profile));
+            owners.extend(ids_of(profile));
             stores.push((location, store));
         }
     }

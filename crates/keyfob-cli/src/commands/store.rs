@@ -186,7 +186,7 @@ impl Migrate {
     fn advice(&self, moved: &BTreeSet<String>, from: &str) -> Result<String, CliError> {
         let (mut names, mut known) = (Vec::new(), BTreeSet::new());
         for profile in self.config.profiles()?.iter() {
-            let ids: BTreeSet<_> = ids_of(&profile).into_iter().map(|(id, _)| id).collect();
+            let ids: BTreeSet<_> = ids_of(profile).into_iter().map(|(id, _)| id).collect();
             let uses_old = matches!(profile.store_location(), Ok(Some(place)) if place == from);
             if uses_old && !ids.is_disjoint(moved) {
                 names.push(profile.name().to_owned());

@@ -15,7 +15,7 @@ use crate::runtime::runtime::Runtime;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::file::FileStore;
-use crate::store::file::directory::{Directory, ELSEWHERE};
+use crate::store::file::directory::{Directory, ELSEWHERE, LOCK};
 use crate::store::file::lease::Entries;
 use crate::store::key::StoreKey;
 #[cfg(any(windows, target_vendor = "apple"))]
@@ -85,8 +85,11 @@ impl TokenStore for KeyringStore {
 
     fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {
         self.locks.run(|directory| {
-            // The keyring cannot list its entries, so files say which ones there may be.
-            let ids = directory.ids(ELSEWHERE)?;
+            // The keyring cannot list its entries, so files say which ones there may be. Earlier versions left the lock file only.
+            let mut ids = directory.ids(ELSEWHERE)?;
+            ids.extend(directory.ids(LOCK)?);
+            ids.sort();
+            ids.dedup();
             if ids.is_empty() {
                 return Ok(Vec::new());
             }

@@ -332,7 +332,7 @@ async fn t10_a_lease_under_which_nothing_is_saved_leaves_no_file() {
     assert!(lease.load().await.unwrap().is_none());
     assert_eq!(left().len(), 1, "its lock");
     lease.release().await;
-    assert_eq!(left(), [PathBuf::new(); 0]);
+    assert!(left().is_empty(), "{:?}", left());
     assert!(!files.store.forget(&key(), SECOND).await.unwrap());
     assert_eq!(left(), [PathBuf::new(); 0]);
     for kind in ["token", "bad", "new"] {

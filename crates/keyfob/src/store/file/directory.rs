@@ -343,7 +343,7 @@ fn named(fault: StoreError, path: &Path) -> StoreError {
 pub(super) const ENTRY: &str = ".token";
 /// The lock file of a key. It is not the entry itself, which each write replaces by another file. Only a process that has locked it
 /// removes it, and only if there is no entry.
-pub(super) const LOCK: &str = ".lock";
+pub(in crate::store) const LOCK: &str = ".lock";
 /// An empty file for each entry that is not in this directory but in the keyring.
 pub(in crate::store) const ELSEWHERE: &str = ".keyring";
 const NEW: &str = ".new";
