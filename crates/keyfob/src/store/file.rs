@@ -146,9 +146,10 @@ impl FileStore {
                 let key = key.clone();
                 self.run(move |directory| directory.lock(key.id()))
             });
+            let (directory, id) = (self.directory.clone(), key.id().to_owned());
             let held = Held {
                 entries,
-                directory: self.directory.clone(),
+                at_end: Box::new(move |lock| directory.remove_lock_without_entry(&id, lock)),
                 after_change,
                 runtime: Arc::clone(&self.runtime),
                 key: key.clone(),

@@ -334,14 +334,14 @@ async fn t10_a_lease_under_which_nothing_is_saved_leaves_no_file() {
     lease.release().await;
     assert!(left().is_empty(), "{:?}", left());
     assert!(!files.store.forget(&key(), SECOND).await.unwrap());
-    assert_eq!(left(), [PathBuf::new(); 0]);
+    assert!(left().is_empty(), "{:?}", left());
     for kind in ["token", "bad", "new"] {
         let path = files.directory().join(format!("{}.{kind}", key().id()));
         fs::write(&path, "garbled").unwrap();
         drop(files.store.lease(&key(), SECOND).await.unwrap());
         assert_eq!(left().len(), 2, "{kind} has its lock");
         assert!(files.store.forget(&key(), SECOND).await.unwrap());
-        assert_eq!(left(), [PathBuf::new(); 0]);
+        assert!(left().is_empty(), "{:?}", left());
     }
 }
 

@@ -11,7 +11,6 @@ use crate::runtime::runtime;
 use crate::runtime::runtime::Runtime;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
-use crate::store::file::directory::Directory;
 use crate::store::file::owner;
 use crate::store::key::StoreKey;
 use crate::store::record;
@@ -46,8 +45,8 @@ pub(super) struct FileLease<E: Entries>(pub(super) Arc<Held<E>>);
 /// An entry, and the lock that is held on it.
 pub(super) struct Held<E: Entries> {
     pub(super) entries: E,
-    /// Where the lock file is.
-    pub(super) directory: Directory,
+    /// Runs at the end of the lease, while the lock is held. Removes the lock file if no entry needs it.
+    pub(super) at_end: AtEnd,
     /// Runs after the entry was saved or removed. The caller of a save does not wait for it.
     pub(super) after_change: fn(&E),
     pub(super) runtime: Arc<dyn Runtime>,
@@ -56,11 +55,12 @@ pub(super) struct Held<E: Entries> {
     pub(super) lock: Lock,
 }
 
+pub(super) type AtEnd = Box<dyn Fn(&Lock) + Send + Sync>;
+
 impl<E: Entries> Drop for Held<E> {
     fn drop(&mut self) {
         // Not with the entry: until the lease ends, no other process may create and lock another file in its place.
-        self.directory
-            .remove_lock_without_entry(self.key.id(), &self.lock);
+        (self.at_end)(&self.lock);
     }
 }
 
