@@ -5,7 +5,8 @@
 
 use crate::error::error::{Error, ErrorKind};
 use crate::oauth::endpoint::{Endpoint, not_json};
-use crate::oauth::error_response::{ErrorCode, error_of, is_of_a_gateway};
+use crate::oauth::error_code::ErrorCode;
+use crate::oauth::error_response::{error_of, is_of_a_gateway};
 use crate::oauth::http_client::{NoResponse, ServerResponse};
 use crate::oauth::response_body::Body;
 use crate::oauth::token_response::{ExpectedToken, read_token, take_refresh_token};

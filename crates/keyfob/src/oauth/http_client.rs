@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRANSFER_ENCODING,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use reqwest::redirect::Policy;
@@ -20,7 +20,6 @@ use crate::error::error::Error;
 use crate::exchange::outcome::{DEFAULT_TIMEOUT, Failure};
 use crate::exchange::reqwest_failure::proxy::ProxiesFrom;
 use crate::exchange::reqwest_failure::{Fault, is_unprocessed, tls};
-use crate::exchange::retry_after::RetryAfter;
 use crate::oauth::content_coding::{DecodedBody, decode};
 use crate::oauth::endpoint::{Endpoint, not_json};
 use crate::oauth::response_body::{Body, is_whole_response, may_be_form, read_body, text};
@@ -57,39 +56,6 @@ impl ServerResponse {
             may_be_coded: false,
             request: SentRequest::default(),
             received: SystemTime::UNIX_EPOCH,
-        }
-    }
-
-    /// Adds the pause that the server asks for (`Retry-After`) to the error that this response means.
-    pub(crate) fn add_pause(&self, error: Error) -> Error {
-        match RetryAfter::from_headers(&self.headers) {
-            Some(pause) => error.retry_after(pause.wait(self.received)),
-            None => error,
-        }
-    }
-
-    /// What to do about a refusal if the clocks of this machine and of the server differ: a JWT has times.
-    ///
-    /// It begins with a semicolon. It is empty if the clocks agree, or if the status is no refusal of a credential.
-    pub(crate) fn clock_advice(&self) -> String {
-        let date = self.headers.get(DATE).and_then(|date| date.to_str().ok());
-        let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) else {
-            return String::new();
-        };
-        let (word, difference) = match self.received.duration_since(date) {
-            Ok(ahead) => ("ahead of", ahead),
-            Err(behind) => ("behind", behind.duration()),
-        };
-        let seconds = difference.as_secs();
-        match self.status {
-            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-                if difference > CLOCK_TOLERANCE =>
-            {
-                format!(
-                    "; the clock of this machine is {seconds} s {word} that of the server: set it right"
-                )
-            }
-            _ => String::new(),
         }
     }
 
@@ -482,9 +448,6 @@ fn too_long(endpoint: &Endpoint, was_sent: bool) -> NoResponse {
         ..error.into()
     }
 }
-
-/// Servers tolerate a smaller difference of clocks. The header `Date` has whole seconds, and may come from a cache.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// A metadata service is on the same host. Elsewhere, nothing answers at its address.
 const METADATA_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

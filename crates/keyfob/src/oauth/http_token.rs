@@ -16,8 +16,8 @@ pub(crate) mod renewal;
 
 use crate::error::error::Error;
 use crate::oauth::endpoint::{Endpoint, not_json};
-use crate::oauth::error_response::Advice;
-use crate::oauth::error_response::{error_code, of_intermediary};
+use crate::oauth::error_code::error_code;
+use crate::oauth::error_response::{Advice, of_intermediary};
 use crate::oauth::http_client::{HttpClient, ServerResponse};
 use crate::oauth::http_token::body::Body;
 use crate::oauth::http_token::expiry::ExpirySetting;

@@ -69,6 +69,7 @@ pub(crate) mod device_code;
 pub(crate) mod discovery;
 pub(crate) mod dpop;
 pub(crate) mod endpoint;
+pub(crate) mod error_code;
 pub(crate) mod error_response;
 pub(crate) mod exchange_outcome;
 pub(crate) mod form;
@@ -86,6 +87,7 @@ pub(crate) mod registration;
 #[cfg(feature = "profiles")]
 mod registration_store;
 pub(crate) mod response_body;
+pub(crate) mod response_times;
 pub(crate) mod revocation;
 pub(crate) mod sent_request;
 pub(crate) mod signed_jwt;

@@ -7,7 +7,7 @@ use huskarl_core::OAuthErrorCode;
 
 use crate::error::error::{Error, ErrorKind};
 use crate::oauth::client::{Client, no_headers};
-use crate::oauth::error_response::error_code;
+use crate::oauth::error_code::error_code;
 use crate::oauth::form::Form;
 use crate::oauth::http_client::ServerResponse;
 use crate::token::token::Token;

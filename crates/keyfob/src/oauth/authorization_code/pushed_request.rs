@@ -7,7 +7,7 @@ use http::StatusCode;
 use crate::error::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::endpoint::Endpoint;
-use crate::oauth::error_response::{ErrorCode, error_code};
+use crate::oauth::error_code::{ErrorCode, error_code};
 use crate::oauth::form::Form;
 use crate::oauth::http_client::ServerResponse;
 use crate::oauth::metadata::Metadata;

@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::oauth::authorization_code::page::Page;
-use crate::oauth::error_response::{ErrorCode, access_denied};
+use crate::oauth::error_code::ErrorCode;
+use crate::oauth::error_response::access_denied;
 use crate::token::secret::Secret;
 
 /// What an authorization response must contain to belong to this sign-in.

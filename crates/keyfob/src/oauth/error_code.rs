@@ -1,0 +1,234 @@
+//! The error code of an authorization server's response (RFC 6749 §5.2), and what it says.
+
+use std::fmt;
+
+use huskarl_core::OAuthErrorCode;
+
+use crate::oauth::http_client::ServerResponse;
+use crate::oauth::response_body::Body;
+use crate::token::json::{Json, Object};
+
+/// The error code of a response (`error`, RFC 6749 §5.2).
+pub(crate) struct ErrorCode {
+    pub(crate) code: OAuthErrorCode,
+    /// The code as text, if it can be shown.
+    text: Option<String>,
+    /// The number that Microsoft Entra adds, which says more than the code.
+    number: Option<i128>,
+    /// Whether another part of the response says that the same request may succeed later.
+    may_pass: bool,
+}
+
+impl ErrorCode {
+    /// Reads the code from the members of a response.
+    pub(crate) fn read(object: &Object, response: &ServerResponse) -> Option<Self> {
+        let mut may_pass = object
+            .text("error_description")
+            .is_some_and(|text| text.contains(ALREADY_PROCESSING));
+        let text = match object.get("error").or_else(|| object.get("ErrorCode"))? {
+            Json::Text(text) => text.as_str(),
+            // Some APIs have one form of error for all of their endpoints.
+            Json::Object(inner) => {
+                may_pass |= matches!(inner.get("is_transient"), Some(Json::Bool(true)));
+                let names = ["code", "status", "type"];
+                let found = names.iter().find_map(|name| inner.text(name));
+                found.unwrap_or("unknown")
+            }
+            Json::Bool(true) => "unknown",
+            _ => return None,
+        };
+        if text.is_empty() {
+            return None;
+        }
+        let mut code = Self::new(text, |text| response.may_repeat(text));
+        if let Some(Json::List(numbers)) = object.get("error_codes")
+            && let Some(Json::Integer(number)) = numbers.first()
+        {
+            // The token service of Azure Arc has a list of the same name, with the status in it.
+            code.number = Some(*number).filter(|number| *number >= SMALLEST_ENTRA_NUMBER);
+            may_pass |= TRY_LATER_NUMBERS.contains(number);
+        }
+        code.may_pass = may_pass;
+        Some(code)
+    }
+
+    /// A code that the server wrote. It is shown unless it may repeat a part of the request (S3).
+    pub(crate) fn new(text: &str, is_echo: impl FnOnce(&str) -> bool) -> Self {
+        let code = OAuthErrorCode::from(text);
+        let is_registered = !matches!(code, OAuthErrorCode::Other(_));
+        let is_shown = is_registered || (is_plain(text) && !is_echo(text));
+        Self {
+            code,
+            text: is_shown.then(|| text.to_owned()),
+            number: None,
+            may_pass: false,
+        }
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        !matches!(self.code, OAuthErrorCode::Other(_))
+    }
+
+    /// Whether the same request would fail for ever. Of other codes, it is not known what they mean.
+    pub(crate) fn is_definite(&self) -> bool {
+        match &self.code {
+            _ if self.says_try_later() => false,
+            // Also a limit, or a policy about times and places.
+            OAuthErrorCode::AccessDenied => false,
+            OAuthErrorCode::Other(code) => DEFINITE.contains(&code.as_str()),
+            _ => true,
+        }
+    }
+
+    /// Whether the refresh token, the assertion, the code or the client is refused.
+    pub(crate) fn is_about_credential(&self) -> bool {
+        self.code == OAuthErrorCode::InvalidGrant || self.is_about_client()
+    }
+
+    pub(crate) fn is_about_client(&self) -> bool {
+        matches!(
+            self.code,
+            OAuthErrorCode::InvalidClient | OAuthErrorCode::UnauthorizedClient
+        ) || self.code.as_str() == "incorrect_client_credentials"
+    }
+
+    /// Whether the same request may succeed later.
+    pub(crate) fn says_try_later(&self) -> bool {
+        let is_code = matches!(
+            self.code,
+            OAuthErrorCode::TemporarilyUnavailable
+                | OAuthErrorCode::ServerError
+                | OAuthErrorCode::SlowDown
+                | OAuthErrorCode::AuthorizationPending
+                | OAuthErrorCode::UseDPoPNonce
+        );
+        let letters = || {
+            let code = self.code.as_str().chars();
+            let letters = code.filter(char::is_ascii_alphabetic);
+            letters.collect::<String>().to_ascii_lowercase()
+        };
+        is_code || self.may_pass || TRY_LATER.contains(&letters().as_str())
+    }
+}
+
+/// Whether a text looks like a code, such as `bad_verification_code` or `OAuthException`: words, and no random text.
+fn is_plain(text: &str) -> bool {
+    let is_word = |word: &str| {
+        let letters = word.strip_suffix(|last: char| last.is_ascii_digit());
+        let letters = letters.unwrap_or(word);
+        !letters.is_empty() && letters.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    let mut words = text.split(['_', '-', '.', ':']);
+    let has_lower_case_or_parts = text.bytes().any(|byte| !byte.is_ascii_uppercase());
+    text.len() <= MAX_CODE_LENGTH && has_lower_case_or_parts && words.all(is_word)
+}
+
+/// The code for an error message.
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.text {
+            Some(text) => write!(f, "`{text}`")?,
+            None => f.write_str("an error code that cannot be shown")?,
+        }
+        match self.number {
+            Some(number) => write!(f, " AADSTS{number}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The error code in a response, if there is one.
+pub(crate) fn error_code(response: &ServerResponse) -> Option<ErrorCode> {
+    match response.read() {
+        Body::Members(object) => ErrorCode::read(&object, response),
+        Body::Cut | Body::Unreadable => None,
+    }
+}
+
+/// Codes that are not registered and say that the server cannot respond at present, as their letters.
+const TRY_LATER: [&str; 18] = [
+    "deadlineexceeded",
+    "gatewaytimeout",
+    "internal",
+    "internalerror",
+    "internalfailure",
+    "internalservererror",
+    "ratelimited",
+    "ratelimit",
+    "ratelimitexceeded",
+    "requesttimeout",
+    "resourceexhausted",
+    "serviceunavailable",
+    "throttled",
+    "throttling",
+    "timeout",
+    "toomanyrequests",
+    "unavailable",
+    "unknownerror",
+];
+
+/// The numbers of Microsoft Entra have five digits or more.
+const SMALLEST_ENTRA_NUMBER: i128 = 10_000;
+
+/// The same as numbers of Microsoft Entra: directory or service unavailable, timeout, budget of the request, throttled tenant.
+const TRY_LATER_NUMBERS: [i128; 5] = [90_006, 90_012, 90_024, 90_033, 90_055];
+
+/// What Salesforce adds to `invalid_grant` if it still processes the same request.
+const ALREADY_PROCESSING: &str = "already being processed";
+
+/// Codes that are not registered and mean that the same request will fail for ever.
+const DEFINITE: [&str; 8] = [
+    "admin_policy_enforced",
+    "bad_refresh_token",
+    "bad_verification_code",
+    "inactive_user",
+    "incorrect_client_credentials",
+    "invalid_code",
+    "invalid_refresh_token",
+    "invalid_token",
+];
+
+/// Longer than any code in use.
+const MAX_CODE_LENGTH: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s3_only_words_are_shown_as_codes() {
+        let shown = |text: &str| ErrorCode::new(text, |_| false).to_string();
+        for code in [
+            "invalid_grant",
+            "bad_verification_code",
+            "OAuthException",
+            "INVALID_ARGUMENT",
+            "oauth.v2.Expired",
+            "unauthorized",
+        ] {
+            assert_eq!(shown(code), format!("`{code}`"));
+        }
+        for text in [
+            "s3cr3t",
+            "SECRET",
+            "two words",
+            "x\u{1b}[2J",
+            "",
+            "_",
+            "9f86d081884c7d65",
+            "a".repeat(65).as_str(),
+        ] {
+            assert!(!shown(text).contains('`'), "{text}");
+        }
+        assert!(
+            !ErrorCode::new("hush", |_| true)
+                .to_string()
+                .contains("hush")
+        );
+        assert!(
+            ErrorCode::new("invalid_grant", |_| true)
+                .to_string()
+                .contains("invalid_grant")
+        );
+    }
+}
