@@ -43,10 +43,13 @@ pub(crate) fn error_of(
     }
     let status = status.as_u16();
     let advice = response.clock_advice();
+    let is_refusal = is_refusal(response.status, code);
+    let is_foreign = code.is_none() && is_refusal && has_content(response);
     let message = match (code, is_of_a_gateway(response.status, code)) {
         (None, true) => format!(
             "a gateway before {endpoint} got no valid response from it ({status}); it may have processed the request"
         ),
+        (None, false) if is_foreign => format!("{}{advice}", foreign(endpoint, response)),
         (None, false) => format!("{endpoint} refused without an error code ({status}){advice}"),
         (Some(code), true) => format!(
             "a gateway before {endpoint} responded with {code} ({status}); it may have processed the request"
@@ -54,10 +57,10 @@ pub(crate) fn error_of(
         (Some(code), false) => format!("{endpoint} refused with {code} ({status}){advice}"),
     };
     // Glewlwyd refuses with a status alone, also a refresh token that was used before.
-    let is_definite = code.is_none_or(ErrorCode::is_definite);
+    let is_definite = code.map_or(!is_foreign, ErrorCode::is_definite);
     let pauses = response.add_pause(Error::unavailable(message.clone()));
     let says_when = pauses.pause().is_some() && !code.is_some_and(ErrorCode::is_about_credential);
-    let mut error = match is_refusal(response.status, code) && !says_when {
+    let mut error = match is_refusal && !says_when {
         true => response.add_pause(Error::refused(message)),
         // A server that says when to come back does not mean "never".
         false => pauses,
@@ -104,14 +107,25 @@ fn of_text(endpoint: &Endpoint, response: &ServerResponse) -> Option<Error> {
     let status = response.status;
     let is_text = matches!(status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN)
         && matches!(response.read(), Body::Unreadable)
-        && !response.text().trim().is_empty();
-    is_text.then(|| {
-        response.add_pause(Error::unavailable(format!(
-            "{endpoint}, or a proxy or a gateway before it, refused the request ({}) with a text that is none of OAuth; \
-             ask where it is run to allow this server, and check the URL",
-            status.as_u16()
-        )))
-    })
+        && has_content(response);
+    is_text.then(|| response.add_pause(Error::unavailable(foreign(endpoint, response))))
+}
+
+/// Whether a response says more than its status: a gateway rarely refuses with a status alone.
+fn has_content(response: &ServerResponse) -> bool {
+    match response.read() {
+        Body::Members(object) => !object.is_empty(),
+        Body::Cut | Body::Unreadable => !response.text().trim().is_empty(),
+    }
+}
+
+/// The message for a refusal that need not be one of the server, because it is no error response (RFC 6749 §5.2).
+fn foreign(endpoint: &Endpoint, response: &ServerResponse) -> String {
+    let status = response.status.as_u16();
+    format!(
+        "{endpoint}, or a proxy or a gateway before it, refused the request ({status}) with a text that is none of OAuth; \
+         ask where it is run to allow this server, and check the URL"
+    )
 }
 
 /// Whether another token of the same source could be accepted: an assertion, or a token to exchange.

@@ -141,10 +141,14 @@ impl InnerTokens<'_> {
         is_other
     }
 
-    /// Records what became of the exchange. A refusal is remembered until one of the tokens is another.
+    /// Records what became of the exchange. A refusal is remembered until one of the tokens is another, unless it may pass.
     pub(crate) fn end<T>(self, outcome: Result<T, Error>) -> Result<T, Error> {
         match outcome {
-            Err(error) if error.kind() == ErrorKind::Refused && !self.tokens.is_empty() => {
+            Err(error)
+                if error.kind() == ErrorKind::Refused
+                    && !error.is_asked_again_later()
+                    && !self.tokens.is_empty() =>
+            {
                 let error = error.asked_again_later();
                 let refused = Refused {
                     tokens: self.tokens,

@@ -9,7 +9,7 @@ use keyfob::oauth::{
     Algorithm, Client, ClientAuthentication, ClientCredentials, RequestText, SigningKey,
     TokenExchange, TokenType,
 };
-use keyfob::{ErrorKind, HttpToken, SignedJwt, Token, TokenCache, TokenSource};
+use keyfob::{ErrorKind, FixedToken, HttpToken, SignedJwt, Token, TokenCache, TokenSource};
 use keyfob_testkit::{
     Expect, ManualClock, Received, ScriptedResponse, ScriptedSource, Server, json,
 };
@@ -257,6 +257,26 @@ async fn t2_a_refusal_is_remembered_until_the_inner_token_is_another() {
     assert_eq!(tokens.get_valid_token().await.unwrap().expose(), "outer");
     assert_eq!(server.calls(), 2);
     assertion.verify();
+}
+
+#[tokio::test]
+async fn t2_a_refusal_that_may_pass_is_not_remembered_for_the_inner_token() {
+    let server = Server::start();
+    let refusal = ScriptedResponse::json(json!({"message": "No credentials found"}));
+    let token = json!({"access_token": "outer", "token_type": "Bearer", "expires_in": OUTER});
+    let exchange = Expect::post("/token").respond(refusal.with_status(401));
+    server.expect(exchange.always(ScriptedResponse::json(token)));
+    let clock = ManualClock::default();
+    let client = Client::builder_without_id().token_endpoint(server.url_for("/token"));
+    let subject = FixedToken::new(Token::new("inner").unwrap());
+    let source = TokenExchange::new(client.build().unwrap(), subject, TokenType::AccessToken);
+    let tokens = TokenCache::builder(source).clock(clock.clone());
+    let tokens = tokens.build().unwrap();
+    let error = tokens.get_valid_token().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    clock.advance(70 * SECOND);
+    assert_eq!(tokens.get_valid_token().await.unwrap().expose(), "outer");
+    assert_eq!(server.calls(), 2);
 }
 
 #[tokio::test]

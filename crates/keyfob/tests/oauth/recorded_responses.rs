@@ -1,6 +1,7 @@
 //! Responses as real servers send them, written from their documentation: `responses/*.json`.
 //!
-//! Each case has the response to a token request and what it means: the token, or the error and whether it is permanent.
+//! Each case has the response to a token request and what it means: the token, or the error, and whether the server is asked
+//! again after a refusal (`again`).
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use keyfob::oauth::{Algorithm, Client, JwtBearer, RefreshToken, SigningKey};
 use keyfob::{Error, ErrorKind, Expiry, Token, TokenCache};
-use keyfob_testkit::{Expect, ScriptedResponse, Server};
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};
 use serde_json::Value;
 
 use crate::error_texts::error_texts;
@@ -47,6 +48,9 @@ async fn check(case: &Value) -> Result<(), String> {
         (Ok(token), Some(text)) => check_token(&token, text, expected),
         (Err(error), None) => {
             check_error(&error, expected)?;
+            let again = expected["again"].as_bool();
+            let again = again.unwrap_or(error.kind() != ErrorKind::Refused);
+            same("asking again", Some(asks_again(case).await), Some(again))?;
             // What the next exchange sends shows which refresh token was kept.
             let _ = tokens.renew().await;
             let sent = server.received()[1].form_value("refresh_token");
@@ -66,6 +70,19 @@ async fn check(case: &Value) -> Result<(), String> {
         }
         (Err(error), Some(_)) => Err(error_texts(&error)),
     }
+}
+
+/// Whether the server is asked again by itself after this error.
+async fn asks_again(case: &Value) -> bool {
+    let (server, clock) = (Server::start(), ManualClock::default());
+    server.expect(Expect::post("/token").always(response(case)));
+    let tokens = TokenCache::builder(source(case, &server)).clock(clock.clone());
+    let tokens = tokens.build().unwrap();
+    let _ = tokens.get_valid_token().await;
+    // Longer than any cool-down.
+    clock.advance(Duration::from_secs(2 * 3600));
+    let _ = tokens.get_valid_token().await;
+    server.calls() > 1
 }
 
 fn response(case: &Value) -> ScriptedResponse {

@@ -105,7 +105,8 @@ async fn t2_a_refusal_that_may_pass_is_not_remembered_for_ever() {
         ("a limit of Exact", 400, code("access_denied"), false),
         ("a limit of Zoho", 400, code("Access Denied"), false),
         ("an unknown code", 403, code("policy_of_tuesdays"), false),
-        ("no code", 401, json!({"message": "no"}), true),
+        ("no code", 401, json!({"message": "no"}), false),
+        ("nothing at all", 401, json!({}), true),
     ] {
         let server = Server::start();
         let refusal = ScriptedResponse::json(body).with_status(status);
