@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use http::StatusCode;
 use huskarl_core::OAuthErrorCode;
 
 use crate::oauth::http_client::ServerResponse;
@@ -20,8 +21,22 @@ pub(crate) struct ErrorCode {
 }
 
 impl ErrorCode {
-    /// Reads the code from the members of a response.
+    /// Reads the code from the members of a response. In other members than `error`, only a registered code is one.
     pub(crate) fn read(object: &Object, response: &ServerResponse) -> Option<Self> {
+        let own = Self::read_error(object, response);
+        let says_no_more_than_status = |code: &Self| is_reason_phrase(code.code.as_str());
+        if response.status.is_success() || !own.as_ref().is_none_or(says_no_more_than_status) {
+            return own;
+        }
+        let mut others = other_members(object).map(|text| Self::new(text, |_| false));
+        others.find(Self::is_registered).or_else(|| {
+            let own = own?;
+            let text = other_word(object, response).or(own.text);
+            Some(Self { text, ..own })
+        })
+    }
+
+    fn read_error(object: &Object, response: &ServerResponse) -> Option<Self> {
         let mut may_pass = object
             .text("error_description")
             .is_some_and(|text| text.contains(ALREADY_PROCESSING));
@@ -111,15 +126,58 @@ impl ErrorCode {
     }
 }
 
-/// Whether a text looks like a code, such as `bad_verification_code` or `OAuthException`: words, and no random text.
+/// What servers send in place of `error`: Okta, Box, Twitch, Amazon Cognito, and in a list Fitbit and others.
+fn other_members(object: &Object) -> impl Iterator<Item = &str> {
+    let first = match object.get("errors") {
+        Some(Json::List(errors)) => errors.first(),
+        _ => None,
+    };
+    let in_list = ["errorType", "code", "error"];
+    let in_list = in_list.into_iter().filter_map(move |name| match first {
+        Some(Json::Object(error)) => error.text(name),
+        _ => None,
+    });
+    let names = ["errorCode", "code", "message", "__type"];
+    let texts = names.into_iter().filter_map(|name| object.text(name));
+    texts.chain(in_list)
+}
+
+/// The first of these that can be shown and says more than the status.
+fn other_word(object: &Object, response: &ServerResponse) -> Option<String> {
+    let says =
+        |text: &&str| is_plain(text) && !is_reason_phrase(text) && !response.may_repeat(text);
+    other_members(object).find(says).map(str::to_owned)
+}
+
+/// A word for a person, of a response without an error code.
+pub(crate) fn word_without_code(response: &ServerResponse) -> Option<String> {
+    match response.read() {
+        Body::Members(object) => other_word(&object, response),
+        Body::Cut | Body::Unreadable => None,
+    }
+}
+
+/// Whether a text is only the name of a status, such as `Bad Request`.
+fn is_reason_phrase(text: &str) -> bool {
+    let statuses = (400..600).filter_map(|number| StatusCode::from_u16(number).ok());
+    statuses
+        .filter_map(|status| status.canonical_reason())
+        .any(|phrase| phrase == text)
+}
+
+/// Whether a text looks like a code, such as `bad_verification_code`, `OAuthException` or `Access Denied`: words, and no random
+/// text.
 fn is_plain(text: &str) -> bool {
     let is_word = |word: &str| {
         let letters = word.strip_suffix(|last: char| last.is_ascii_digit());
         let letters = letters.unwrap_or(word);
         !letters.is_empty() && letters.bytes().all(|byte| byte.is_ascii_alphabetic())
     };
-    let mut words = text.split(['_', '-', '.', ':']);
-    let has_lower_case_or_parts = text.bytes().any(|byte| !byte.is_ascii_uppercase());
+    let mut words = text.split(['_', '-', '.', ':', ' ']);
+    // Keys are written in groups of capital letters too.
+    let has_lower_case_or_parts = text
+        .bytes()
+        .any(|byte| !byte.is_ascii_uppercase() && byte != b' ');
     text.len() <= MAX_CODE_LENGTH && has_lower_case_or_parts && words.all(is_word)
 }
 
@@ -205,13 +263,19 @@ mod tests {
             "INVALID_ARGUMENT",
             "oauth.v2.Expired",
             "unauthorized",
+            "Access Denied",
+            "Internal Server Error",
         ] {
             assert_eq!(shown(code), format!("`{code}`"));
         }
         for text in [
             "s3cr3t",
             "SECRET",
-            "two words",
+            "two  spaces",
+            " space",
+            "space ",
+            "GROUPED CAPITALS",
+            "s3cr3t word",
             "x\u{1b}[2J",
             "",
             "_",

@@ -6,7 +6,7 @@ use huskarl_core::OAuthErrorCode;
 use crate::error::error::Error;
 use crate::exchange::proof::DPOP_NONCE;
 use crate::oauth::endpoint::Endpoint;
-use crate::oauth::error_code::{ErrorCode, error_code};
+use crate::oauth::error_code::{ErrorCode, error_code, word_without_code};
 use crate::oauth::http_client::ServerResponse;
 use crate::oauth::response_body::Body;
 
@@ -45,12 +45,19 @@ pub(crate) fn error_of(
     let advice = response.clock_advice();
     let is_refusal = is_refusal(response.status, code);
     let is_foreign = code.is_none() && is_refusal && has_content(response);
+    let word = match code {
+        None => word_without_code(response),
+        Some(_) => None,
+    };
     let message = match (code, is_of_a_gateway(response.status, code)) {
         (None, true) => format!(
             "a gateway before {endpoint} got no valid response from it ({status}); it may have processed the request"
         ),
-        (None, false) if is_foreign => format!("{}{advice}", foreign(endpoint, response)),
-        (None, false) => format!("{endpoint} refused without an error code ({status}){advice}"),
+        (None, false) => match word {
+            Some(word) => format!("{endpoint} refused with `{word}` ({status}){advice}"),
+            None if is_foreign => format!("{}{advice}", foreign(endpoint, response)),
+            None => format!("{endpoint} refused without an error code ({status}){advice}"),
+        },
         (Some(code), true) => format!(
             "a gateway before {endpoint} responded with {code} ({status}); it may have processed the request"
         ),

@@ -245,6 +245,15 @@ async fn a_pending_response_with_status_200_is_understood() {
 }
 
 #[tokio::test]
+async fn a_pending_response_of_twitch_is_understood() {
+    let pending = json!({"status": 400, "message": "authorization_pending"});
+    let pending = ScriptedResponse::json(pending).with_status(400);
+    let (outcome, pauses) = Setup::new().outcome(json!({}), [pending, token()]).await;
+    outcome.unwrap();
+    assert_eq!(pauses, [5, 5]);
+}
+
+#[tokio::test]
 async fn a_denied_sign_in_is_an_error() {
     let (outcome, pauses) = Setup::new()
         .outcome(json!({}), [says("access_denied")])
