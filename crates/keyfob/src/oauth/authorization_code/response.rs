@@ -203,7 +203,7 @@ mod tests {
         assert!(check("invalid_scope").contains("`invalid_scope`"));
         assert!(check("tenant_disabled").contains("`tenant_disabled`"));
         assert!(!check("st4te").contains("st4te"));
-        assert!(!check("two%20words").contains("two"));
+        assert!(!check("two%20%20words").contains("two"));
         assert!(!check("access_denied").contains("s3cr3t"));
     }
 
