@@ -155,7 +155,8 @@ fn scheme<'a>(
 
 /// The scopes that the server granted: one text, or a list. Some servers separate them by commas.
 fn read_scope(object: &Object) -> Option<String> {
-    let words = match object.get("scope")? {
+    // The second is Bitbucket's.
+    let words = match object.get("scope").or_else(|| object.get("scopes"))? {
         Json::Text(text) => text.replace(',', " "),
         Json::List(items) => {
             let words = items.iter().filter_map(|item| match item {
