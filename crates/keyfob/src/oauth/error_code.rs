@@ -64,6 +64,10 @@ impl ErrorCode {
             may_pass |= TRY_LATER_NUMBERS.contains(number);
         }
         code.may_pass = may_pass;
+        if code.code == OAuthErrorCode::UnauthorizedClient && is_about_refresh_token(object) {
+            // What is shown stays the code of the server.
+            code.code = OAuthErrorCode::InvalidGrant;
+        }
         Some(code)
     }
 
@@ -124,6 +128,16 @@ impl ErrorCode {
         };
         is_code || self.may_pass || TRY_LATER.contains(&letters().as_str())
     }
+}
+
+/// Whether Atlassian, for example, means the refresh token where its code names the client.
+fn is_about_refresh_token(object: &Object) -> bool {
+    let text = object.text("error_description").unwrap_or_default();
+    let text = text.to_ascii_lowercase().replace('_', " ");
+    let has = |words: &str| text.contains(words);
+    let is_refused = ["invalid", "expired", "revoked"].into_iter().any(has);
+    // A grant type that the client may not use is another matter.
+    has("refresh token") && is_refused && !has("grant")
 }
 
 /// What servers send in place of `error`: Okta, Box, Twitch, Amazon Cognito, and in a list Fitbit and others.
@@ -294,5 +308,20 @@ mod tests {
                 .to_string()
                 .contains("invalid_grant")
         );
+    }
+
+    #[test]
+    fn a_refused_refresh_token_is_not_about_the_client() {
+        let read = |description: &str| {
+            let body =
+                format!(r#"{{"error":"unauthorized_client","error_description":"{description}"}}"#);
+            let response = ServerResponse::made_up(StatusCode::FORBIDDEN, body.into_bytes());
+            error_code(&response).unwrap()
+        };
+        let code = read("refresh_token is invalid");
+        assert!(!code.is_about_client() && code.is_about_credential());
+        assert_eq!(code.to_string(), "`unauthorized_client`");
+        assert!(read("refresh_token is an invalid grant type").is_about_client());
+        assert!(read("").is_about_client());
     }
 }
