@@ -244,7 +244,7 @@ def step_up(
     status: int, headers: _Headers
 ) -> (
     tuple[
-        Literal["insufficient_scope", "insufficient_user_authentication"],
+        Literal["insufficient_scope", "insufficient_user_authentication", "insufficient_claims"],
         list[str],
         list[str],
         int | None,

@@ -21,7 +21,7 @@ class StepUp:
     the server asks for the scopes read write
     """
 
-    reason: Literal["insufficient_scope", "insufficient_user_authentication"]
+    reason: Literal["insufficient_scope", "insufficient_user_authentication", "insufficient_claims"]
     """The error code of the server."""
     scopes: tuple[str, ...] = ()
     """The scopes that the request needs; empty if the server does not name them."""

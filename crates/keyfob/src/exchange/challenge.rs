@@ -115,6 +115,15 @@ impl Challenges {
         self.token_error("insufficient_user_authentication")
     }
 
+    /// Whether the token lacks claims that the server requires: the claims challenge of [Microsoft Entra].
+    ///
+    /// A renewed token would be refused again. [`Challenge::claims`] returns what the next sign-in has to ask for.
+    ///
+    /// [Microsoft Entra]: https://learn.microsoft.com/entra/identity-platform/claims-challenge
+    pub fn insufficient_claims(&self) -> bool {
+        self.token_error("insufficient_claims")
+    }
+
     /// Whether the token has expired, was revoked or is not valid for another reason ([RFC 6750 §3.1]).
     ///
     /// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750.html#section-3.1
@@ -124,7 +133,9 @@ impl Challenges {
 
     /// Whether a token with other rights is needed, which no renewal brings.
     pub(crate) fn ask_for_more(&self) -> bool {
-        self.insufficient_scope() || self.insufficient_user_authentication()
+        self.insufficient_scope()
+            || self.insufficient_user_authentication()
+            || self.insufficient_claims()
     }
 
     fn token_error(&self, code: &str) -> bool {
@@ -258,6 +269,11 @@ impl Challenge {
     pub fn max_age(&self) -> Option<Duration> {
         let seconds = self.parameter("max_age")?.parse().ok()?;
         Some(Duration::from_secs(seconds))
+    }
+
+    /// Returns the claims that the server requires in the token, as Microsoft Entra encodes them: JSON in Base64.
+    pub fn claims(&self) -> Option<&str> {
+        self.parameter("claims")
     }
 
     /// Returns the code that says why the token was refused.

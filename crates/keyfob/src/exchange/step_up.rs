@@ -1,4 +1,4 @@
-//! What a server asks for beyond the token that it got: more scopes, or another authentication of the user.
+//! What a server asks for beyond the token that it got: more scopes, other claims, or another authentication of the user.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::origin::origin::web_page;
 /// What a server asks for in addition to a valid token.
 ///
 /// A request fails with `insufficient_scope` ([RFC 6750 §3.1]) if the token lacks a right, and with
-/// `insufficient_user_authentication` ([RFC 9470 §3]) if the user has to sign in again or in a stronger way. keyfob neither
-/// renews the token nor sends the request again then, because a renewed token would be refused too. The response says what
+/// `insufficient_user_authentication` ([RFC 9470 §3]) if the user has to sign in again or in a stronger way. Microsoft Entra has
+/// `insufficient_claims` for that, with the `claims` of the next sign-in. keyfob neither renews the token nor sends the request again then, because a renewed token would be refused too. The response says what
 /// the next sign-in has to ask for. Every interface returns that response, and this type reads it.
 ///
 /// ```
@@ -54,6 +54,9 @@ pub struct StepUp {
     pub acr_values: Vec<String>,
     /// How long ago the user may have signed in at most (RFC 9470 §3).
     pub max_age: Option<Duration>,
+    /// The claims that the token has to have: JSON in Base64, as Microsoft Entra sends it, for the `claims` of an
+    /// authorization request.
+    pub claims: Option<String>,
     /// The name of the protected part of the server, as text that is safe to show.
     pub realm: Option<String>,
     /// Where the metadata of the protected resource are ([RFC 9728 §5.1]): https, or plain http to this machine.
@@ -72,6 +75,8 @@ pub enum StepUpReason {
     InsufficientScope,
     /// The user has to sign in again, or in a stronger way (`insufficient_user_authentication`, RFC 9470 §3).
     InsufficientUserAuthentication,
+    /// The token lacks claims, and a sign-in that asks for them gets it (`insufficient_claims`, Microsoft Entra).
+    InsufficientClaims,
 }
 
 impl StepUpReason {
@@ -81,6 +86,7 @@ impl StepUpReason {
         match self {
             Self::InsufficientScope => "insufficient_scope",
             Self::InsufficientUserAuthentication => "insufficient_user_authentication",
+            Self::InsufficientClaims => "insufficient_claims",
         }
     }
 }
@@ -104,6 +110,7 @@ impl StepUp {
             scopes: Vec::new(),
             acr_values: Vec::new(),
             max_age: None,
+            claims: None,
             realm: None,
             resource_metadata: None,
         };
@@ -113,7 +120,7 @@ impl StepUp {
     }
 
     fn add(&mut self, reason: StepUpReason, challenge: &Challenge) {
-        if reason == StepUpReason::InsufficientUserAuthentication {
+        if self.reason == StepUpReason::InsufficientScope {
             // A new sign-in asks for the scopes too, so it covers both.
             self.reason = reason;
         }
@@ -123,6 +130,8 @@ impl StepUp {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
+        let claims = || challenge.claims().filter(|claims| is_base64(claims));
+        self.claims = self.claims.take().or_else(|| claims().map(str::to_owned));
         let realm = || challenge.realm().map(shown).filter(|text| !text.is_empty());
         self.realm = self.realm.take().or_else(realm);
         let metadata = || challenge.parameter("resource_metadata").and_then(web_page);
@@ -140,6 +149,7 @@ impl fmt::Display for StepUp {
         let classes = self.acr_values.join(" or ");
         parts.extend(match (self.reason, &*classes, self.max_age) {
             (StepUpReason::InsufficientScope, "", None) => None,
+            (StepUpReason::InsufficientClaims, "", None) => Some("a new sign-in".to_owned()),
             (_, "", None) => Some("a new or stronger sign-in".to_owned()),
             (_, "", Some(age)) => Some(format!("a sign-in in the last {} s", age.as_secs())),
             (_, _, None) => Some(format!("a sign-in of the class {classes}")),
@@ -155,6 +165,13 @@ impl fmt::Display for StepUp {
             [_] => Some(format!("the scope {scopes}")),
             [..] => Some(format!("the scopes {scopes}")),
         });
+        parts.extend(match (&self.claims, self.reason) {
+            (Some(claims), _) => Some(format!("the claims {claims}")),
+            (None, StepUpReason::InsufficientClaims) => {
+                Some("further claims, and does not name them".to_owned())
+            }
+            (None, _) => None,
+        });
         // The values are safe to show. They may be long.
         f.write_str(&printable(format_args!(
             "the server asks for {}",
@@ -167,6 +184,7 @@ fn reason(challenge: &Challenge) -> Option<StepUpReason> {
     let reasons = [
         StepUpReason::InsufficientScope,
         StepUpReason::InsufficientUserAuthentication,
+        StepUpReason::InsufficientClaims,
     ];
     let error = challenge.error().filter(|_| challenge.is_for_tokens())?;
     reasons.into_iter().find(|reason| reason.code() == error)
@@ -188,12 +206,21 @@ fn is_in_scope(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\')
 }
 
+/// Base64 of either alphabet, and not too long.
+fn is_base64(text: &str) -> bool {
+    let is_of_it = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte);
+    (1..=MAX_CLAIMS_BYTES).contains(&text.len()) && text.bytes().all(is_of_it)
+}
+
 fn shown(text: &str) -> String {
     printable(text).chars().take(MAX_REALM_CHARS).collect()
 }
 
 /// Longer scopes and classes are left out. Those in use are shorter than 100 bytes.
 const MAX_WORD_BYTES: usize = 256;
+
+/// Longer claims are left out. Those in use have a few hundred bytes.
+const MAX_CLAIMS_BYTES: usize = 4096;
 
 const MAX_REALM_CHARS: usize = 200;
 
@@ -268,6 +295,22 @@ mod tests {
     }
 
     #[test]
+    fn the_claims_challenge_of_entra_is_read() {
+        let field = "Bearer realm=\"\", authorization_uri=\"https://login.microsoftonline.com/common/oauth2/authorize\", \
+                     error=\"insufficient_claims\", claims=\"eyJhY2Nlc3NfdG9rZW4iOnt9fQ==\"";
+        let step_up = read(&[field]).unwrap();
+        assert_eq!(step_up.reason, StepUpReason::InsufficientClaims);
+        assert_eq!(
+            step_up.claims.as_deref(),
+            Some("eyJhY2Nlc3NfdG9rZW4iOnt9fQ==")
+        );
+        for hostile in ["$(reboot)", "a b", &"x".repeat(MAX_CLAIMS_BYTES + 1)] {
+            let field = format!("Bearer error=insufficient_claims, claims=\"{hostile}\"");
+            assert_eq!(read(&[&field]).unwrap().claims, None);
+        }
+    }
+
+    #[test]
     fn s1_what_a_hostile_server_writes_is_bounded_and_safe_to_show() {
         let long = "x".repeat(300);
         let many: String = (0..200).map(|number| format!("s{number} ")).collect();
@@ -314,6 +357,14 @@ mod tests {
             (
                 "insufficient_user_authentication, acr_values=x, max_age=5, scope=a",
                 "a sign-in of the class x in the last 5 s with the scope a",
+            ),
+            (
+                "insufficient_claims, claims=\"eyJh\"",
+                "a new sign-in with the claims eyJh",
+            ),
+            (
+                "insufficient_claims",
+                "a new sign-in with further claims, and does not name them",
             ),
         ] {
             let text = shown(&format!("Bearer error={parameters}"));

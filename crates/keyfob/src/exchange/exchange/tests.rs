@@ -189,6 +189,13 @@ fn r5_the_budget_is_shared_between_requests() {
     assert!(retried < 50, "{retried}");
 }
 
+/// The codes with which a server asks for more than a valid token.
+const MORE: [&str; 3] = [
+    "insufficient_scope",
+    "insufficient_user_authentication",
+    "insufficient_claims",
+];
+
 #[test]
 fn r3_a_401_renews_once() {
     let mut exchange = exchange(Idempotency::NotIdempotent, Replay::Possible);
@@ -200,7 +207,7 @@ fn r3_a_401_renews_once() {
 fn r3_a_refusal_that_asks_for_more_is_not_retried_by_any_policy() {
     for status in [401, 403, 429, 503] {
         let listed = StatusCode::from_u16(status).unwrap();
-        for error in ["insufficient_scope", "insufficient_user_authentication"] {
+        for error in MORE {
             let challenge = format!("Bearer error={error}").leak();
             let policy = Arc::new(RetryPolicy::default().retry(listed));
             let (idempotent, body) = (Idempotency::Idempotent, Replay::Possible);
@@ -218,10 +225,7 @@ fn r3_a_refusal_that_asks_for_more_is_not_retried_by_any_policy() {
 #[test]
 fn r3_insufficient_scope_does_not_renew() {
     let mut exchange = exchange(Idempotency::Idempotent, Replay::Possible);
-    let challenge = [(
-        WWW_AUTHENTICATE,
-        "Bearer error=\"insufficient_scope\", scope=\"admin\"",
-    )];
+    let challenge = [(WWW_AUTHENTICATE, "Bearer error=insufficient_scope, scope=a")];
     assert_eq!(answer(&mut exchange, 401, &challenge), Step::Done);
 }
 
@@ -346,7 +350,7 @@ fn r3_invalid_token_renews_whatever_the_status() {
 
 #[test]
 fn r3_a_challenge_that_asks_for_more_does_not_renew() {
-    for error in ["insufficient_scope", "insufficient_user_authentication"] {
+    for error in MORE {
         for scheme in ["Bearer", "DPoP"] {
             let challenge = format!("{scheme} error=\"{error}\", acr_values=\"phr\", max_age=5");
             let value = HeaderValue::try_from(challenge).unwrap();
