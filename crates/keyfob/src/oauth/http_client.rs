@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::clock::clock::Clock;
 use crate::error::error::Error;
 use crate::exchange::outcome::{DEFAULT_TIMEOUT, Failure};
+use crate::exchange::proof::DPOP;
 use crate::exchange::reqwest_failure::proxy::ProxiesFrom;
 use crate::exchange::reqwest_failure::{Fault, is_unprocessed, tls};
 use crate::oauth::content_coding::{DecodedBody, decode};
@@ -110,6 +111,13 @@ impl ServerResponse {
             Body::Cut | Body::Unreadable => Err(not_json(endpoint)),
         }
     }
+}
+
+/// The values of the headers that a profile or a program sets.
+fn other_values(headers: &HeaderMap) -> Vec<HeaderValue> {
+    let own = [ACCEPT, AUTHORIZATION, CONTENT_TYPE, DPOP];
+    let others = headers.iter().filter(|(name, _)| !own.contains(name));
+    others.map(|(_, value)| value.clone()).collect()
 }
 
 /// Why there is no complete response.
@@ -246,6 +254,7 @@ impl HttpClient {
         let content = SentRequest {
             form: body.clone(),
             authorization: headers.get(AUTHORIZATION).cloned(),
+            other_headers: other_values(&headers),
         };
         let send = async || {
             let (body, sent) = SentBody::new(body.clone());

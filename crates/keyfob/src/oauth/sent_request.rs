@@ -69,6 +69,8 @@ impl Body for SentBody {
 pub(crate) struct SentRequest {
     pub(crate) form: Bytes,
     pub(crate) authorization: Option<HeaderValue>,
+    /// The values of further headers, which a profile may take from a secret.
+    pub(crate) other_headers: Vec<HeaderValue>,
 }
 
 impl SentRequest {
@@ -82,6 +84,16 @@ impl SentRequest {
             || self.basic_secret().is_some_and(|secret| is_like(&secret))
             || self.is_in_other_body(text)
             || self.bearer_token().is_some_and(is_like)
+            || self.is_in_other_header(text)
+    }
+
+    /// Whether another header has this text anywhere. Short ones, such as `true`, are no secrets.
+    fn is_in_other_header(&self, text: &str) -> bool {
+        let values = self.other_headers.iter();
+        let mut values = values.filter_map(|value| value.to_str().ok());
+        values.any(|value| {
+            value.len() >= SHORTEST_SECRET && (value.contains(text) || text.contains(value))
+        })
     }
 
     /// Whether a body that is no form has this text anywhere.
@@ -109,6 +121,8 @@ impl SentRequest {
         Some(Zeroizing::new(secret.to_owned()))
     }
 }
+
+const SHORTEST_SECRET: usize = 8;
 
 /// Parameters whose values are no secrets.
 const NOT_SECRET: [&str; 16] = [
@@ -141,6 +155,10 @@ mod tests {
                 b"grant_type=refresh_token&client_id=a&refresh_token=hush%2Dhush",
             ),
             authorization: Some(HeaderValue::from_static("Basic YTpzZWNyZXQ=")),
+            other_headers: vec![
+                HeaderValue::from_static("true"),
+                HeaderValue::from_static("hunt3r_s3cr3ts"),
+            ],
         };
         for text in [
             "hush",
@@ -149,10 +167,12 @@ mod tests {
             "secret",
             "sec",
             "no.secret",
+            "s3cr3ts",
+            "no_hunt3r_s3cr3ts",
         ] {
             assert!(request.has_secret_like(text), "{text}");
         }
-        for text in ["bad_refresh_token", "invalid_code", "a"] {
+        for text in ["bad_refresh_token", "invalid_code", "a", "true"] {
             assert!(!request.has_secret_like(text), "{text}");
         }
     }

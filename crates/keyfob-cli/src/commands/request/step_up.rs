@@ -44,6 +44,11 @@ fn remedy(asked: &StepUp, profile: &Profile, config: &[String]) -> String {
     };
     let names_nothing = asked.scopes.is_empty() && asked.acr_values.is_empty() && max_age.is_none();
     match asked.reason {
+        StepUpReason::InsufficientClaims => {
+            format!(
+                "put them as JSON into `claims` in the `parameters` of the profile, and run: {command}"
+            )
+        }
         StepUpReason::InsufficientScope if names_nothing => {
             let scopes = &unnamed;
             let command = LoginCommand { scopes, ..command };
