@@ -112,10 +112,14 @@ pub(crate) fn of_intermediary(endpoint: &Endpoint, response: &ServerResponse) ->
 /// The error of a page or a text of a firewall or a gateway, which is no error response (RFC 6749 §5.2).
 fn of_text(endpoint: &Endpoint, response: &ServerResponse) -> Option<Error> {
     let status = response.status;
-    let is_text = matches!(status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN)
-        && matches!(response.read(), Body::Unreadable)
-        && has_content(response);
-    is_text.then(|| response.add_pause(Error::unavailable(foreign(endpoint, response))))
+    let is_refusal = matches!(status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN);
+    (is_refusal && is_text(response))
+        .then(|| response.add_pause(Error::unavailable(foreign(endpoint, response))))
+}
+
+/// Whether a response has a text in place of members.
+pub(crate) fn is_text(response: &ServerResponse) -> bool {
+    matches!(response.read(), Body::Unreadable) && has_content(response)
 }
 
 /// Whether a response says more than its status: a gateway rarely refuses with a status alone.

@@ -17,7 +17,7 @@ pub(crate) mod renewal;
 use crate::error::error::Error;
 use crate::oauth::endpoint::{Endpoint, not_json};
 use crate::oauth::error_code::error_code;
-use crate::oauth::error_response::{Advice, of_intermediary};
+use crate::oauth::error_response::{Advice, is_text, of_intermediary};
 use crate::oauth::http_client::{HttpClient, ServerResponse};
 use crate::oauth::http_token::body::Body;
 use crate::oauth::http_token::expiry::ExpirySetting;
@@ -216,26 +216,26 @@ impl Settings {
         {
             return error;
         }
-        let clock = response.clock_advice();
-        let advice = self
-            .advice
-            .and_then(|advice| advice.for_refusal(code.as_ref(), status));
-        let advice = advice
-            .map(|advice| format!("; {advice}"))
-            .unwrap_or_default();
-        let message = match code {
-            Some(code) => format!("{endpoint} refused with {code} ({status}){clock}{advice}"),
-            None => format!("{endpoint} refused the request ({status}){clock}{advice}"),
+        let message = match &code {
+            Some(code) => format!("{endpoint} refused with {code} ({status})"),
+            None => format!("{endpoint} refused the request ({status})"),
         };
         let temporary = response.add_pause(Error::unavailable(message.clone()));
         // A server that says when to come back does not mean "never".
         if temporary.pause().is_some() || !self.refused.contains(&status) {
             return temporary;
         }
-        let refused = Error::refused(message);
-        match status == StatusCode::UNAUTHORIZED {
-            true => refused.refuses_credential(),
-            false => refused,
+        let advice = self
+            .advice
+            .and_then(|advice| advice.for_refusal(code.as_ref(), status));
+        let advice = advice.map(|advice| format!("; {advice}"));
+        let clock = response.clock_advice();
+        let refused = Error::refused(message + &clock + &advice.unwrap_or_default());
+        match status {
+            StatusCode::UNAUTHORIZED => refused.refuses_credential(),
+            // An API says why in JSON. A text may be that of a gateway, behind which the API is not there yet.
+            _ if is_text(response) => refused.asked_again_later(),
+            _ => refused,
         }
     }
 }

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use keyfob::http::StatusCode;
 use keyfob::oauth::{ExpiryForm, RequestText};
-use keyfob::{Error, ErrorKind, Expiry, FixedToken, HttpToken, HttpTokenBuilder, Token};
-use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
+use keyfob::{
+    Error, ErrorKind, Expiry, FixedToken, HttpToken, HttpTokenBuilder, Token, TokenCache,
+};
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server, json};
 
 use crate::error_texts::error_texts;
 use crate::fixtures::token_of;
@@ -158,6 +160,61 @@ async fn t2_a_status_is_permanent_or_temporary() {
         token_of(source).await.unwrap_err().kind(),
         ErrorKind::Unavailable
     );
+}
+
+#[tokio::test]
+async fn t2_a_rate_limit_without_retry_after_ends_when_it_says() {
+    let date = "Tue, 01 Dec 2026 00:00:00 GMT";
+    for (status, prefix, left, reset, pause) in [
+        (403, "x-ratelimit", "0", "1796083260", Some(60)),
+        (403, "x-ratelimit", "0", "1796083140", Some(1)),
+        (429, "x-rate-limit", "0", "60", Some(60)),
+        (429, "ratelimit", "0", "0", Some(1)),
+        (403, "x-ratelimit", "1", "60", None),
+        (404, "x-ratelimit", "0", "60", None),
+        (403, "x-ratelimit", "0", "soon", None),
+    ] {
+        let server = Server::start();
+        let response = ScriptedResponse::json(json!({"message": "API rate limit exceeded"}))
+            .with_status(status)
+            .header("date", date)
+            .header(&format!("{prefix}-remaining"), left)
+            .header(&format!("{prefix}-reset"), reset);
+        let error = token(&server, response).await.unwrap_err();
+        assert_eq!(
+            error.pause(),
+            pause.map(Duration::from_secs),
+            "{prefix} {reset}"
+        );
+        let kind = match (pause, status) {
+            (None, 403 | 404) => ErrorKind::Refused,
+            _ => ErrorKind::Unavailable,
+        };
+        assert_eq!(error.kind(), kind);
+    }
+}
+
+#[tokio::test]
+async fn t2_a_text_of_a_gateway_is_no_refusal_for_ever() {
+    for (status, text, calls) in [
+        (404, "default backend - 404", 2),
+        (403, "Forbidden", 2),
+        (404, "", 1),
+        (404, "{\"message\": \"Not Found\"}", 1),
+        (401, "Unauthorized", 1),
+    ] {
+        let server = Server::start();
+        server.expect(Expect::any().always(ScriptedResponse::text(text).with_status(status)));
+        let clock = ManualClock::default();
+        let cache = TokenCache::builder(source(&server).build().unwrap());
+        let cache = cache.clock(clock.clone()).build().unwrap();
+        for _ in 0..2 {
+            let error = cache.get_valid_token().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Refused, "{text}");
+            clock.advance(Duration::from_secs(61));
+        }
+        assert_eq!(server.calls(), calls, "{status} {text}");
+    }
 }
 
 #[tokio::test]
