@@ -15,6 +15,9 @@ use crate::stored_tokens::{Counts, LOCK_TIMEOUT, forget_links};
 ///
 /// The tokens of the profile's links are forgotten too, unless --subject is given: they are those of all users. The next use of the
 /// profile fetches new ones. The server is not informed; keyfob logout does that.
+///
+/// A program that is running uses its token until that expires. It does not renew a sign-in that was removed from a file or a
+/// keyring. It writes any other refresh token back from its memory, and a sign-in in Redis or PostgreSQL too: end the program first.
 #[derive(Args)]
 pub(crate) struct Forget {
     /// Forget every stored token, also those of profiles that no longer exist

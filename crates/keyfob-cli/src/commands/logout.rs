@@ -16,6 +16,9 @@ use crate::stored_tokens::{LOCK_TIMEOUT, forget_links, store_of};
 /// If the server cannot be reached or refuses, the tokens are forgotten here all the same, and the command fails: they may stay valid
 /// at the server until they expire. If keyfob does not know where the server revokes tokens, nothing is forgotten; keyfob forget
 /// removes tokens without revoking them.
+///
+/// A program that is running does not renew a sign-in that was removed from a file or a keyring. With a store in Redis or PostgreSQL it
+/// writes the refresh token back from its memory, and sends it although it is revoked: end the program first.
 #[derive(Args)]
 pub(crate) struct Logout {
     #[command(flatten)]

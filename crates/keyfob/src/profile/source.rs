@@ -51,12 +51,18 @@ impl Profile {
         }
         let source = match self.store()? {
             None => source,
-            Some((store, key)) => Arc::new(
-                Persisted::new(source, store, key)
+            Some((store, key)) => {
+                // A person removes the entry from a file or a keyring. A database may lose it, and gets it back.
+                let ends_with_entry = self.sign_in().is_some() && !store.leases_expire();
+                let persisted = Persisted::new(source, store, key)
                     .on_store_outage(definition.store.on_store_outage)
                     .set_each(definition.store.issuer_grace, Persisted::issuer_grace)
-                    .set_each(sign_in_advice(definition), Persisted::sign_in_advice),
-            ),
+                    .set_each(sign_in_advice(definition), Persisted::sign_in_advice)
+                    .set_each(ends_with_entry.then_some(()), |persisted, ()| {
+                        persisted.ends_with_entry()
+                    });
+                Arc::new(persisted)
+            }
         };
         let source = match definition.token.is_chain() {
             true => Arc::new(NamedSource {

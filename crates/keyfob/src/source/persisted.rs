@@ -74,6 +74,7 @@ impl Persisted {
             key,
             issuer_grace: Self::ISSUER_GRACE,
             advice: "sign in again".into(),
+            ends_with_entry: false,
             on_outage: OnStoreOutage::default(),
             outage: Arc::default(),
             last_failure: Arc::default(),
@@ -94,6 +95,12 @@ impl Persisted {
     /// Sets what an error tells a person to do if a new sign-in is needed.
     pub(crate) fn sign_in_advice(mut self, advice: String) -> Self {
         Arc::make_mut(&mut self.0).advice = advice.into();
+        self
+    }
+
+    /// Ends the sign-in when its entry is removed: the refresh token in memory is not exchanged, and not written back.
+    pub(crate) fn ends_with_entry(mut self) -> Self {
+        Arc::make_mut(&mut self.0).ends_with_entry = true;
         self
     }
 

@@ -278,6 +278,47 @@ async fn t9_what_the_error_advises_after_a_lost_response_works() {
     }
 }
 
+#[tokio::test]
+async fn t9_a_sign_in_that_was_removed_is_not_written_back() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let lines = format!(
+        "grant = \"device_code\"\ntoken_endpoint = \"{}\"",
+        server.url_for("/token")
+    );
+    let profile = profile(&folder, &lines);
+    let renewals = |refresh_token: &'static str, next: &str| {
+        server.expect(
+            Expect::post("/token")
+                .form("refresh_token", refresh_token)
+                .respond(token(json!({"refresh_token": next}))),
+        );
+    };
+    sign_in(&profile, "r1", "read").await;
+    let tokens = profile.tokens().expect("it can be made");
+    renewals("r1", "r2");
+    tokens.renew().await.expect("the sign-in is new");
+
+    let stored = profile.store().expect("it is configured");
+    let (store, key) = stored.expect("it is a file");
+    let forgotten = store.forget(&key, Duration::from_secs(9)).await;
+    assert!(forgotten.expect("the folder can be written"));
+    for _ in 0..2 {
+        let error = tokens.renew().await.expect_err("the sign-in has ended");
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        assert_eq!(
+            error.to_string(),
+            "the stored sign-in was removed; run `keyfob login a`"
+        );
+    }
+    assert_eq!(server.calls(), 1, "the refresh token is not sent");
+    assert!(store.list().await.expect("it can be read").is_empty());
+
+    sign_in(&profile, "r3", "read").await;
+    renewals("r3", "r4");
+    tokens.renew().await.expect("the sign-in is new");
+    server.verify();
+}
+
 fn metadata(server: &Server, token_endpoint: String) -> ScriptedResponse {
     ScriptedResponse::json(json!({"issuer": server.url(), "token_endpoint": token_endpoint}))
 }

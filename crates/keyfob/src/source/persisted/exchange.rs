@@ -21,7 +21,10 @@ impl Renewal<'_> {
         entry: Option<Entry>,
         attempt: u32,
     ) -> Result<Token, Interruption> {
-        let mut entry = entry.unwrap_or_else(|| self.first_entry());
+        let mut entry = match entry {
+            Some(entry) => entry,
+            None => self.first_entry()?,
+        };
         let fingerprint = fingerprint_of(entry.token());
         let before = entry.clone();
         let now = wall_time(self.request);
@@ -97,12 +100,19 @@ impl Renewal<'_> {
     }
 
     /// An entry for the first exchange, with the token that is in memory, if there is one.
-    fn first_entry(&self) -> Entry {
+    fn first_entry(&self) -> Result<Entry, Error> {
+        let stored = self.stored;
+        if stored.ends_with_entry && stored.had_entry.load(Ordering::Relaxed) {
+            let advice = &stored.advice;
+            let removed = Error::refused(format!("the stored sign-in was removed; {advice}"));
+            // The next sign-in is looked for.
+            return Err(removed.without_call());
+        }
         let now = wall_time(self.request);
-        match self.request.previous() {
+        Ok(match self.request.previous() {
             Some(previous) => Entry::new(previous.clone(), now),
             None => Entry::empty(now),
-        }
+        })
     }
 
     /// Withdraws a note that may have been stored although saving it failed: nothing was exchanged after it.

@@ -26,10 +26,12 @@ pub(super) struct StoredSource {
     pub(super) issuer_grace: Duration,
     /// What a person does to sign in again.
     pub(super) advice: Arc<str>,
+    /// Whether the sign-in has ended if there was an entry and now there is none.
+    pub(super) ends_with_entry: bool,
     pub(super) on_outage: OnStoreOutage,
     pub(super) outage: Arc<Outage>,
     pub(super) last_failure: Arc<LastFailure>,
-    /// There was an entry. If there is none now, the store has lost it.
+    /// There was an entry. If there is none now, the store has lost it, or a person has removed it.
     pub(super) had_entry: Arc<AtomicBool>,
 }
 
