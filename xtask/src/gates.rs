@@ -441,7 +441,7 @@ const PARTS_OF_THE_CORE: &[&[&str]] = &[
 
 /// How many crates a package may be built from, with itself and its default features. deny.toml
 /// says what it would take to remove more.
-const MOST_CRATES: [(&str, usize); 2] = [("keyfob", 130), ("keyfob-cli", 250)];
+const MOST_CRATES: [(&str, usize); 2] = [("keyfob", 130), ("keyfob-cli", 252)];
 
 const NOT_IN_THE_CORE: &[&str] = &["hyper", "reqwest", "tokio"];
 

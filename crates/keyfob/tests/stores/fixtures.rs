@@ -153,6 +153,7 @@ impl FailingStore {
         *self.after_conflict.lock().unwrap() = Some(failure);
     }
 
+    #[cfg(feature = "pool")]
     /// How often an entry was read without a lease.
     pub(crate) fn loads(&self) -> usize {
         self.loads.load(Ordering::SeqCst)

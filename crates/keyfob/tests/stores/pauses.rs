@@ -1,14 +1,10 @@
 //! T2 and T3: a failure keeps the issuer from being called, and nobody from finding a new sign-in in the store.
 
-use keyfob::pool::PoolKey;
 use keyfob::source::Persisted;
 use keyfob::store::MemoryStore;
-use keyfob::{Error, ErrorKind, TokenPool};
-use keyfob_testkit::{GatedSource, ManualClock};
+use keyfob::{Error, ErrorKind};
 
-use crate::fixtures::{
-    FailingStore, Process, SECOND, key, sign_in, token, until, with_an_ended_token,
-};
+use crate::fixtures::{FailingStore, Process, SECOND, key, sign_in, token, with_an_ended_token};
 
 fn busy(pause: u32) -> Error {
     Error::unavailable("busy").retry_after(SECOND * pause)
@@ -150,8 +146,13 @@ async fn t3_a_link_that_signs_in_again_ends_its_retry_after_for_the_chain() {
     assert_eq!(outer.get_valid_token().await.unwrap().expose(), "token-2");
 }
 
+#[cfg(feature = "pool")]
 #[tokio::test]
 async fn t10_keys_that_look_in_vain_for_a_sign_in_do_so_ever_more_rarely() {
+    use keyfob::TokenPool;
+    use keyfob::pool::PoolKey;
+    use keyfob_testkit::{GatedSource, ManualClock};
+
     let (store, source, clock) = (
         FailingStore::default(),
         GatedSource::new(),
@@ -173,5 +174,5 @@ async fn t10_keys_that_look_in_vain_for_a_sign_in_do_so_ever_more_rarely() {
     }
     let loads = store.loads() - before;
     assert!((10..=60).contains(&loads), "{loads} reads in ten minutes");
-    until(async || pool.status().fetching == 0).await;
+    crate::fixtures::until(async || pool.status().fetching == 0).await;
 }
