@@ -361,7 +361,7 @@ fn stores() -> Outcome {
     // The features of the gate `test`, so that nothing is built again.
     let features = ["test", "--workspace", "--all-features"];
     run_some_tests(cargo(features).args(["--test=redis", "--test=keyring"]))?;
-    run_some_tests(cargo(features).args(["--test=real_servers", "--", "redis", "postgres::"]))?;
+    run_some_tests(cargo(features).args(["--test=real_servers", "--", "redis", "postgres"]))?;
     soak::run(&[], &[])?;
     soak::run(&["load", "--requests", "5000"], &[])
 }
@@ -377,7 +377,7 @@ fn oauth() -> Outcome {
         "--",
         "--skip=browser::",
         "--skip=redis",
-        "--skip=postgres::",
+        "--skip=postgres",
     ];
     run_some_tests(cargo(servers).env(THREADS.0, THREADS.1))
 }

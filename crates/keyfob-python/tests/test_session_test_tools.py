@@ -213,9 +213,11 @@ def test_a_token_that_expires_between_check_and_use_is_never_an_error() -> None:
 
     session = over(GenericExternallyManagedJWTHandler(None, None, hook))
     try:
-        for _ in range(100):
+        for _ in range(100_000):
             assert session.get(URL).status_code == 200
             assert session.request_headers
+            if len(calls) > 3:
+                break
     except AuthenticationError as error:  # pragma: no cover
         pytest.fail(str(error))
-    assert len(calls) > 1
+    assert len(calls) > 3

@@ -155,7 +155,7 @@ async fn t9_a_wait_for_replicas_delays_no_other_key() {
     let server = Server::start();
     // There is no replica, so each save waits as long as it may.
     server.permit_wait();
-    let store = server.store().replicas(1).response_timeout(SECOND);
+    let store = server.store().replicas(1).response_timeout(SECOND * 3);
     let keys: Vec<_> = (0..16)
         .map(|number| StoreKey::builder(format!("{number}")).build())
         .collect();
