@@ -80,7 +80,6 @@ pub(crate) fn quarantined(error: &Error) {
 pub(crate) fn save_failed(error: &Error) {
     let cause = cause_of(error);
     tracing::error!(target: "keyfob", error = %printable(error), cause, "the new token could not be stored and is not used yet; storing it is retried");
-    count(FAILURES, &[]);
 }
 
 /// A new refresh token could not be stored in time, and is lost.

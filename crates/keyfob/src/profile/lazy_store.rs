@@ -15,6 +15,7 @@ use crate::profile::keyring;
 use crate::profile::schema::store::{DatabaseSettings, FileSettings, PersistentStore};
 use crate::profile::secret_ref::SecretRef;
 use crate::profile::set_each::SetEach;
+use crate::store::availability::Availability;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::file::FileStore;
@@ -38,13 +39,17 @@ pub(super) struct LazyStore {
 /// The store of a profile, once it is open. All keys of a pool share it: each with a connection of its own would be too many for
 /// a database.
 #[derive(Clone, Default)]
-pub(super) struct OpenedStore(Arc<OnceCell<Arc<dyn TokenStore>>>);
+pub(super) struct OpenedStore {
+    store: Arc<OnceCell<Arc<dyn TokenStore>>>,
+    /// Also of a store that could not be opened.
+    availability: Availability,
+}
 
 impl LazyStore {
     async fn opened(&self) -> Result<&Arc<dyn TokenStore>, StoreError> {
         // After an error, the next call tries again: the secret may be there by then.
         let open = || open(&self.settings, self.ca_file.as_deref());
-        let opened = self.opened.0.get_or_try_init(open);
+        let opened = self.opened.store.get_or_try_init(open);
         opened.await.map_err(StoreError::unavailable)
     }
 }
@@ -174,6 +179,10 @@ impl TokenStore for LazyStore {
             PersistentStore::Redis(_) | PersistentStore::Postgres(_) => true,
             PersistentStore::Files(_) | PersistentStore::Keyring => false,
         }
+    }
+
+    fn availability(&self) -> Availability {
+        self.opened.availability.clone()
     }
 }
 

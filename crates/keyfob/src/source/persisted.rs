@@ -15,14 +15,15 @@ mod renewal;
 mod running;
 mod stored_source;
 
-use crate::error::error::Error;
 use crate::source::persisted::caller::{Caller, Stop};
 pub use crate::source::persisted::outage::OnStoreOutage;
+use crate::source::persisted::outage::Outage;
 use crate::source::persisted::renewal::{SAVE_TIMEOUT, renew};
 use crate::source::persisted::running::Running;
 pub use crate::source::persisted::running::wait_for_exchanges;
 use crate::source::persisted::stored_source::StoredSource;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource, interrupted};
+use crate::store::availability::Step;
 use crate::store::key::StoreKey;
 use crate::store::store::TokenStore;
 use crate::token::token::Token;
@@ -68,6 +69,7 @@ impl Persisted {
     /// Keeps the tokens of this source in this store under this key.
     #[must_use]
     pub fn new(source: impl TokenSource, store: impl TokenStore, key: StoreKey) -> Self {
+        let outage = Outage::of(store.availability());
         Self(Arc::new(StoredSource {
             source: Arc::new(source),
             store: Arc::new(store),
@@ -76,7 +78,7 @@ impl Persisted {
             advice: "sign in again".into(),
             ends_with_entry: false,
             on_outage: OnStoreOutage::default(),
-            outage: Arc::default(),
+            outage: Arc::new(outage),
             last_failure: Arc::default(),
             had_entry: Arc::default(),
         }))
@@ -116,17 +118,7 @@ impl TokenSource for Persisted {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         let stored = Arc::clone(&self.0);
         Box::pin(async move {
-            // Without the lease, because most calls find a token that another process has stored.
-            let outcome = match stored.lookup(request).await {
-                Ok(Some(token)) => Ok(token),
-                // A fetch that uses nothing up may be dropped with its caller, and needs no task.
-                Ok(None) => match stored.source.consumes_refresh_token() {
-                    true => renew_in_background(&stored, request).await?,
-                    false => renew(&stored, request, &mut Caller::polling()).await,
-                },
-                Err(stop) => Err(stop),
-            };
-            match outcome {
+            match read_or_renew(&stored, request).await {
                 Ok(token) => Ok(token),
                 Err(Stop::Source(error)) => stored.last_resort(request, error).await,
                 Err(Stop::Store(fault)) => stored.without_store(request, fault).await,
@@ -135,11 +127,26 @@ impl TokenSource for Persisted {
     }
 }
 
+/// The token that is stored, or a new one.
+async fn read_or_renew(stored: &Arc<StoredSource>, request: &TokenRequest) -> Result<Token, Stop> {
+    let _reading = stored.admit(Step::Load, request)?;
+    // Without the lease, because most calls find a token that another process has stored.
+    if let Some(token) = stored.lookup(request).await? {
+        return Ok(token);
+    }
+    let _renewing = stored.admit(Step::Lease, request)?;
+    // A fetch that uses nothing up may be dropped with its caller, and needs no task.
+    match stored.source.consumes_refresh_token() {
+        true => renew_in_background(stored, request).await,
+        false => renew(stored, request, &mut Caller::polling()).await,
+    }
+}
+
 /// Renews on a task of its own, so that an exchange that was sent is always brought to its end.
 async fn renew_in_background(
     stored: &Arc<StoredSource>,
     request: &TokenRequest,
-) -> Result<Result<Token, Stop>, Error> {
+) -> Result<Token, Stop> {
     let (sender, receiver) = oneshot::channel();
     let stored = Arc::clone(stored);
     let detached = TokenRequest {
@@ -153,7 +160,8 @@ async fn renew_in_background(
         let outcome = renew(&stored, &detached, &mut caller).await;
         caller.answer(outcome);
     }));
-    receiver.await.map_err(|_| interrupted())
+    let outcome = receiver.await;
+    outcome.unwrap_or_else(|_| Err(interrupted().into()))
 }
 
 impl fmt::Debug for Persisted {

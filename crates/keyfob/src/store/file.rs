@@ -16,6 +16,7 @@ mod sweep;
 use crate::clock::backoff::Backoff;
 use crate::error::error::Error;
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
+use crate::store::availability::Availability;
 use crate::store::error::StoreError;
 use crate::store::file::directory::Directory;
 use crate::store::file::lease::{Entries, FileLease, Held, run_blocking};
@@ -48,6 +49,7 @@ use crate::store::store::{
 pub struct FileStore {
     pub(in crate::store) directory: Directory,
     runtime: Arc<dyn Runtime>,
+    availability: Availability,
 }
 
 impl FileStore {
@@ -62,6 +64,7 @@ impl FileStore {
                 next_sweep: Arc::default(),
             },
             runtime: Arc::new(TokioOrThreads),
+            availability: Availability::default(),
         }
     }
 
@@ -178,6 +181,10 @@ impl TokenStore for FileStore {
 
     fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {
         self.run(Directory::list)
+    }
+
+    fn availability(&self) -> Availability {
+        self.availability.clone()
     }
 }
 

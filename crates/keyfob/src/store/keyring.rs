@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::runtime::runtime::Runtime;
+use crate::store::availability::Availability;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::file::FileStore;
@@ -103,6 +104,10 @@ impl TokenStore for KeyringStore {
                 })))
             })
         })
+    }
+
+    fn availability(&self) -> Availability {
+        self.locks.availability()
     }
 }
 

@@ -16,6 +16,7 @@
 //!
 //! This folder may import `exchange` and the folders after it.
 
+pub(crate) mod availability;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod connection_pool;
 #[cfg(any(feature = "postgres", feature = "redis"))]
@@ -40,6 +41,7 @@ pub(crate) mod store;
 pub(crate) mod table_name;
 pub(crate) mod transfer;
 
+pub use crate::store::availability::Availability;
 pub use crate::store::entry::{Entry, PendingExchange};
 pub use crate::store::error::{StoreError, StoreErrorKind};
 pub use crate::store::file::FileStore;

@@ -16,6 +16,7 @@ mod table;
 mod tls;
 
 use crate::error::error::Error;
+use crate::store::availability::Availability;
 use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
 use crate::store::leased_row::{self, RowSettings};
@@ -56,6 +57,7 @@ use crate::store::store::{
 #[derive(Clone)]
 pub struct PostgresStore {
     database: Arc<Database>,
+    availability: Availability,
 }
 
 impl PostgresStore {
@@ -96,6 +98,7 @@ impl PostgresStore {
                 table: Table::new(Self::TABLE.to_owned()),
                 rows: RowSettings::new(keys.bound_to(Self::TABLE)),
             }),
+            availability: Availability::default(),
         }
     }
 
@@ -128,6 +131,8 @@ impl PostgresStore {
         database.table = Table::new(name.into());
         database.rows.keys = database.rows.keys.bound_to(&database.table.name);
         database.connection = database.connection.reopened();
+        // Another table may be there or not, whatever holds for this one.
+        self.availability = Availability::default();
         self
     }
 
@@ -199,6 +204,10 @@ impl TokenStore for PostgresStore {
 
     fn leases_expire(&self) -> bool {
         true
+    }
+
+    fn availability(&self) -> Availability {
+        self.availability.clone()
     }
 }
 

@@ -13,6 +13,7 @@ mod connection;
 mod database;
 
 use crate::error::error::Error;
+use crate::store::availability::Availability;
 use crate::store::key::StoreKey;
 use crate::store::leased_row::{self, RowSettings};
 use crate::store::redis::connection::{Connection, Server};
@@ -47,6 +48,7 @@ use crate::store::store::{
 #[derive(Clone)]
 pub struct RedisStore {
     database: Arc<Database>,
+    availability: Availability,
 }
 
 impl RedisStore {
@@ -118,6 +120,7 @@ impl RedisStore {
                 rows: RowSettings::new(keys.bound_to(Self::PREFIX)),
                 replicas: 0,
             }),
+            availability: Availability::default(),
         }
     }
 
@@ -208,6 +211,10 @@ impl TokenStore for RedisStore {
 
     fn leases_expire(&self) -> bool {
         true
+    }
+
+    fn availability(&self) -> Availability {
+        self.availability.clone()
     }
 }
 

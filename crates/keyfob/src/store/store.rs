@@ -9,6 +9,7 @@ use crate::clock::backoff::Backoff;
 use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
 use crate::error::error::{Error, ErrorKind};
+use crate::store::availability::Availability;
 use crate::store::entry::{Entry, Failure, PendingExchange};
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::key::StoreKey;
@@ -23,6 +24,8 @@ use crate::token::token::{Expiry, Token};
 /// * **Cancellation.** Any future may be dropped. A dropped save is done completely or not at all.
 /// * **Leases.** At most one lease of a key exists at a time. A lease ends when it is released or dropped, and when its
 ///   process dies. If it can end earlier, [`leases_expire`](Self::leases_expire) says so, and saves detect conflicts.
+/// * **Outages.** A store that is not available says so with [`StoreErrorKind::Unavailable`], after a few seconds at most. Its
+///   [`availability`](Self::availability) tells those who could wait for it.
 /// * **Secrets.** Errors and logs must not hold a secret. Seal entries that others can read, with
 ///   [`SealingKeys`](crate::store::SealingKeys).
 ///
@@ -32,7 +35,8 @@ use crate::token::token::{Expiry, Token};
 ///
 /// use keyfob::Error;
 /// use keyfob::store::{
-///     Entry, EntrySummary, SealingKeys, StoreError, StoreFuture, StoreKey, StoreLease, StoredEntry, TokenStore,
+///     Availability, Entry, EntrySummary, SealingKeys, StoreError, StoreFuture, StoreKey, StoreLease, StoredEntry,
+///     TokenStore,
 /// };
 ///
 /// # use std::collections::HashMap;
@@ -71,6 +75,7 @@ use crate::token::token::{Expiry, Token};
 /// struct DatabaseStore {
 ///     database: Database,
 ///     keys: SealingKeys,
+///     availability: Availability,
 /// }
 ///
 /// impl DatabaseStore {
@@ -116,6 +121,10 @@ use crate::token::token::{Expiry, Token};
 ///             }
 ///             Ok(summaries)
 ///         })
+///     }
+///
+///     fn availability(&self) -> Availability {
+///         self.availability.clone()
 ///     }
 /// }
 ///
@@ -165,7 +174,8 @@ use crate::token::token::{Expiry, Token};
 ///
 /// # use keyfob::store::SealingKey;
 /// # use keyfob::{EnvToken, Token};
-/// # let store = DatabaseStore { database: Database::default(), keys: SealingKeys::new(SealingKey::generate()?) };
+/// # let keys = SealingKeys::new(SealingKey::generate()?);
+/// # let store = DatabaseStore { database: Database::default(), keys, availability: Availability::default() };
 /// # let key = StoreKey::builder("https://issuer.example.com").build();
 /// # let entry = Entry::new(Token::new("t0ken")?, SystemTime::now());
 /// # block_on(async {
@@ -200,6 +210,11 @@ pub trait TokenStore: Send + Sync + 'static {
     /// Whether a lease can end while the process that holds it lives, because the process or the network hung for too long.
     fn leases_expire(&self) -> bool {
         false
+    }
+
+    /// What all who use this store know about its outages. By default, each source knows only what it found out itself.
+    fn availability(&self) -> Availability {
+        Availability::default()
     }
 
     /// Removes an entry, even a damaged one. Returns whether there was one.
@@ -252,6 +267,10 @@ impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
 
     fn leases_expire(&self) -> bool {
         (**self).leases_expire()
+    }
+
+    fn availability(&self) -> Availability {
+        (**self).availability()
     }
 
     fn forget<'a>(&'a self, key: &'a StoreKey, max_wait: Duration) -> StoreFuture<'a, bool> {

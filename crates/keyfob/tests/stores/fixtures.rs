@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use keyfob::clock::Clock;
 use keyfob::source::{Persisted, TokenRequest};
 use keyfob::store::{
-    Entry, EntrySummary, MemoryStore, StoreError, StoreKey, StoreLease, StoredEntry, TokenStore,
+    Availability, Entry, EntrySummary, MemoryStore, StoreError, StoreKey, StoreLease, StoredEntry,
+    TokenStore,
 };
 use keyfob::{Error, Token, TokenCache, TokenSource};
 use keyfob_testkit::{GatedSource, ManualClock};
@@ -126,6 +128,9 @@ pub(crate) struct FailingStore {
     is_unavailable: Arc<AtomicBool>,
     is_full: Arc<AtomicBool>,
     loses_replies: Arc<AtomicBool>,
+    /// Where an unavailable store takes 3 s to say so.
+    slow_on: Arc<Mutex<Option<ManualClock>>>,
+    availability: Availability,
     /// What fails from the next save on, which finds that another process has saved.
     after_conflict: Arc<Mutex<Option<Failure>>>,
 }
@@ -136,6 +141,12 @@ type Failure = fn(&FailingStore, bool);
 impl FailingStore {
     pub(crate) fn set_unavailable(&self, is_unavailable: bool) {
         self.is_unavailable.store(is_unavailable, Ordering::SeqCst);
+    }
+
+    /// Nothing works, and each call takes 3 s on this clock to fail.
+    pub(crate) fn hang(&self, clock: &ManualClock) {
+        *self.slow_on.lock().unwrap() = Some(clock.clone());
+        self.set_unavailable(true);
     }
 
     /// Saves fail, and everything else works.
@@ -164,7 +175,11 @@ impl FailingStore {
         kept.map(|kept| kept.entry)
     }
 
-    fn check(&self) -> Result<(), StoreError> {
+    async fn check(&self) -> Result<(), StoreError> {
+        let clock = self.slow_on.lock().unwrap().clone();
+        if let Some(clock) = clock.filter(|_| self.is_unavailable.load(Ordering::SeqCst)) {
+            clock.sleep(SECOND * 3).await;
+        }
         fail_if(&self.is_unavailable, "the store is unavailable")
     }
 }
@@ -183,7 +198,7 @@ impl TokenStore for FailingStore {
     ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
         Box::pin(async move {
             self.loads.fetch_add(1, Ordering::SeqCst);
-            self.check()?;
+            self.check().await?;
             self.inner.load(key).await
         })
     }
@@ -194,7 +209,7 @@ impl TokenStore for FailingStore {
         max_wait: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
         Box::pin(async move {
-            self.check()?;
+            self.check().await?;
             let lease = FailingLease {
                 store: self.clone(),
                 inner: self.inner.lease(key, max_wait).await?,
@@ -211,6 +226,10 @@ impl TokenStore for FailingStore {
     fn leases_expire(&self) -> bool {
         self.loses_replies.load(Ordering::SeqCst)
     }
+
+    fn availability(&self) -> Availability {
+        self.availability.clone()
+    }
 }
 
 struct FailingLease {
@@ -225,7 +244,7 @@ impl StoreLease for FailingLease {
 
     fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            self.store.check()?;
+            self.store.check().await?;
             fail_if(&self.store.is_full, "the store is full")?;
             let after_conflict = self.store.after_conflict.lock().unwrap().take();
             if let Some(fail) = after_conflict {

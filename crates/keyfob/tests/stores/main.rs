@@ -13,6 +13,7 @@ mod fixtures;
 mod metrics;
 mod old_formats;
 mod other_process;
+mod outages;
 mod pauses;
 mod processes;
 mod rotation;

@@ -40,7 +40,7 @@ impl Renewal<'_> {
             process: this_process(),
             attempts: attempt,
         });
-        if let Err(fault) = self.lease.save(&entry).await {
+        if let Err(fault) = self.save(&entry).await {
             if fault.kind() == StoreErrorKind::Conflict {
                 return Err(Interruption::Again);
             }
@@ -86,9 +86,8 @@ impl Renewal<'_> {
             });
         }
         let report = |renewal: &mut Self, fault: &StoreError| {
-            match has_newest {
-                true => events::save_failed(fault.error()),
-                false => renewal.stored.outage.begin(fault),
+            if has_newest {
+                events::save_failed(fault.error());
             }
             renewal.caller.answer(Err(error.clone().into()));
         };

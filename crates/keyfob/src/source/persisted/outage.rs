@@ -1,10 +1,12 @@
 //! What happens while the store is not available.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::observe::store as events;
 use crate::runtime::lock::{Mutex, lock};
-use crate::store::error::StoreError;
+use crate::store::availability::{Availability, Step, Unreadable};
+use crate::store::error::{StoreError, StoreErrorKind};
 use crate::token::token::Token;
 
 /// What happens while the store is not available.
@@ -26,26 +28,63 @@ pub enum OnStoreOutage {
     Fail,
 }
 
-/// Whether the store is not available, and the token that was fetched without it.
-#[derive(Debug, Default)]
+/// What a source knows about outages of its store, and the token that was fetched without it.
+#[derive(Debug)]
 pub(super) struct Outage {
-    is_ongoing: AtomicBool,
+    /// For all sources with this store.
+    pub(super) availability: Availability,
+    unreadable: Mutex<Option<Arc<Unreadable>>>,
     token: Mutex<Option<Token>>,
 }
 
 impl Outage {
-    /// Notes that the store could not be used. Only the first time is logged as a warning.
-    pub(super) fn begin(&self, fault: &StoreError) {
-        let is_first = !self.is_ongoing.swap(true, Ordering::Relaxed);
-        if is_first && fault.is_unreadable() {
-            events::unreadable(fault.error());
-        } else {
-            events::unavailable(fault.error(), is_first);
+    pub(super) fn of(availability: Availability) -> Self {
+        Self {
+            availability,
+            unreadable: Mutex::default(),
+            token: Mutex::default(),
         }
     }
 
-    pub(super) fn end(&self) {
-        if self.is_ongoing.swap(false, Ordering::Relaxed) {
+    /// Notes whether the store did this step.
+    pub(super) fn note<T>(
+        &self,
+        step: Step,
+        now: Duration,
+        result: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match &result {
+            Err(fault) if fault.is_unreadable() => {
+                self.availability.succeeded(step);
+                self.note_unreadable(fault);
+            }
+            Err(fault) if fault.kind() == StoreErrorKind::Unavailable => {
+                self.availability.failed(step, now, fault);
+            }
+            // Any other error is a reply of the store.
+            Err(_) => self.availability.succeeded(step),
+            Ok(_) => {
+                self.availability.succeeded(step);
+                if step == Step::Load {
+                    self.note_readable();
+                }
+            }
+        }
+        result
+    }
+
+    fn note_unreadable(&self, fault: &StoreError) {
+        let mut unreadable = lock(&self.unreadable);
+        match *unreadable {
+            Some(_) => events::unavailable(fault.error(), false),
+            None => *unreadable = Some(self.availability.unreadable(fault)),
+        }
+    }
+
+    fn note_readable(&self) {
+        let unreadable = lock(&self.unreadable).take();
+        // It was the last such entry.
+        if unreadable.and_then(Arc::into_inner).is_some() {
             events::available_again();
         }
     }

@@ -16,9 +16,10 @@ use crate::source::persisted::decision::{Verdict, fingerprint_of};
 use crate::source::persisted::stored_source::{StoredSource, rebased, wall_time};
 use crate::source::reentrancy::poll_inside;
 use crate::source::source::TokenRequest;
+use crate::store::availability::Step;
 use crate::store::entry::{Entry, Failure};
 use crate::store::error::{StoreError, StoreErrorKind};
-use crate::store::store::StoreLease;
+use crate::store::store::{StoreLease, StoredEntry};
 use crate::token::token::Token;
 
 /// A renewal under one lease.
@@ -100,7 +101,7 @@ async fn wait_for_lease(
     loop {
         let left = deadline.saturating_sub(clock.elapsed());
         let lease = stored.store.lease(&stored.key, LEASE_WAIT.min(left)).await;
-        match lease {
+        match stored.note(Step::Lease, request, lease) {
             Ok(lease) => return Ok(LeaseOrToken::Lease(lease)),
             Err(fault)
                 if fault.kind() == StoreErrorKind::Busy
@@ -153,7 +154,8 @@ async fn settle_under_lease(
     token: &Token,
     fingerprint: Option<&str>,
 ) -> Result<Token, StoreError> {
-    let mut lease = stored.store.lease(&stored.key, request.timeout()).await?;
+    let lease = stored.store.lease(&stored.key, request.timeout()).await;
+    let mut lease = stored.note(Step::Lease, request, lease)?;
     let mut renewal = Renewal {
         stored,
         request,
@@ -175,7 +177,6 @@ impl Renewal<'_> {
     /// Renews, and forgets the last failure if that brings a token.
     async fn run(mut self) -> Result<Token, Interruption> {
         let entry = self.read_entry().await?;
-        self.stored.outage.end();
         let last_failure = &self.stored.last_failure;
         let outcome = self.obey_entry(entry).await;
         if outcome.is_ok() {
@@ -191,11 +192,8 @@ impl Renewal<'_> {
         fingerprint: Option<&str>,
     ) -> Result<Token, StoreError> {
         let request = self.request;
-        let entry = self
-            .lease
-            .load()
-            .await?
-            .map(|found| rebased(found, request));
+        let loaded = self.load().await?;
+        let entry = loaded.map(|found| rebased(found, request));
         let other = entry.as_ref().and_then(Entry::token);
         if let Some(other) =
             other.filter(|other| fingerprint_of(Some(other)).as_deref() != fingerprint)
@@ -247,7 +245,7 @@ impl Renewal<'_> {
         let stored = self.stored;
         let mut waited = Duration::ZERO;
         loop {
-            let found = match self.lease.load().await {
+            let found = match self.load().await {
                 Err(fault) if fault.kind() == StoreErrorKind::Damaged => {
                     self.quarantine(&fault).await?;
                     None
@@ -289,7 +287,8 @@ impl Renewal<'_> {
                 self.stored.advice
             )));
         }
-        self.lease.quarantine().await?;
+        let quarantined = self.lease.quarantine().await;
+        self.stored.note(Step::Save, self.request, quarantined)?;
         events::quarantined(fault.error());
         Ok(())
     }
@@ -316,17 +315,14 @@ impl Renewal<'_> {
             }
         };
         let new = self.new_entry(token, asked);
-        match self.lease.save(&new).await {
+        match self.save(&new).await {
             Ok(()) => {
                 stored.outage.forget_token();
                 stored.had_entry.store(true, Ordering::Relaxed);
             }
             // Another process stored a token, which the next renewal adopts. This one is valid as well.
             Err(fault) if fault.kind() == StoreErrorKind::Conflict => events::save_conflict(),
-            Err(fault) => {
-                stored.outage.begin(&fault);
-                return Ok(stored.keep_locally(new));
-            }
+            Err(_) => return Ok(stored.keep_locally(new)),
         }
         Ok(new.token.expect("the entry was made of a token"))
     }
@@ -362,9 +358,8 @@ impl Renewal<'_> {
     /// Stores a failure, so that other processes do not ask an issuer that asked for a pause.
     async fn share_failure(&mut self, entry: Entry, error: &Error) {
         let entry = self.with_failure(entry, error);
-        if let Err(fault) = self.lease.save(&entry).await {
-            self.stored.outage.begin(&fault);
-        }
+        // If it fails, others find out about the issuer themselves.
+        let _ = self.save(&entry).await;
     }
 
     /// The entry with a failure, if other processes should not ask an issuer that refused or asked for a pause.
@@ -390,6 +385,16 @@ impl Renewal<'_> {
         entry
     }
 
+    async fn load(&mut self) -> Result<Option<StoredEntry>, StoreError> {
+        let loaded = self.lease.load().await;
+        self.stored.note(Step::Load, self.request, loaded)
+    }
+
+    pub(super) async fn save(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let saved = self.lease.save(entry).await;
+        self.stored.note(Step::Save, self.request, saved)
+    }
+
     /// Saves again after each failure, until [`SAVE_TIMEOUT`] has passed or another process has saved.
     pub(super) async fn save_persistently(
         &mut self,
@@ -404,7 +409,7 @@ impl Renewal<'_> {
             attempt += 1;
             // A database measures the age of an entry from its save (T6).
             entry.saved = wall_time(self.request);
-            let fault = match self.lease.save(&entry).await {
+            let fault = match self.save(&entry).await {
                 Ok(()) => return Ok(()),
                 Err(fault) => fault,
             };

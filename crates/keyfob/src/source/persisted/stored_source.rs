@@ -11,6 +11,7 @@ use crate::source::persisted::decision::{Question, fingerprint_of};
 use crate::source::persisted::last_failure::LastFailure;
 use crate::source::persisted::outage::{OnStoreOutage, Outage};
 use crate::source::source::{Reason, TokenRequest, TokenSource};
+use crate::store::availability::{Probe, Step};
 use crate::store::entry::Entry;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::key::StoreKey;
@@ -48,9 +49,43 @@ impl StoredSource {
         }
     }
 
+    /// Whether to ask the store for this step, or to go on with the fault of others who asked.
+    ///
+    /// A caller that has no token and can get none without the store always asks: the store may be back before its timeout.
+    pub(super) fn admit(
+        &self,
+        step: Step,
+        request: &TokenRequest,
+    ) -> Result<Option<Probe>, StoreError> {
+        let pause = match request.reason() {
+            // The token in use may still be valid, so that nobody waits.
+            Reason::Due => PROBE_PAUSE,
+            _ if self.needs_store() => return Ok(None),
+            _ => STORE_RECHECK,
+        };
+        let now = request.clock().elapsed();
+        self.outage.availability.admit(step, now, pause)
+    }
+
+    /// Whether the source is never asked without the store. T9: "Without the lock, no exchange."
+    fn needs_store(&self) -> bool {
+        self.on_outage == OnStoreOutage::Fail || self.source.consumes_refresh_token()
+    }
+
+    /// Notes whether the store did this step, for all who use it.
+    pub(super) fn note<T>(
+        &self,
+        step: Step,
+        request: &TokenRequest,
+        result: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.outage.note(step, request.clock().elapsed(), result)
+    }
+
     /// The stored token, if it serves this request, or the failure that must not be repeated. Reading it needs no lease.
     pub(super) async fn lookup(&self, request: &TokenRequest) -> Result<Option<Token>, Stop> {
-        let stored = match self.store.load(&self.key).await {
+        let loaded = self.store.load(&self.key).await;
+        let stored = match self.note(Step::Load, request, loaded) {
             // Whether such an entry may be replaced is decided under the lease.
             Err(fault)
                 if matches!(
@@ -62,7 +97,6 @@ impl StoredSource {
             }
             loaded => loaded?,
         };
-        self.outage.end();
         let entry = stored.map(|stored| rebased(stored, request));
         let question = self.question(request);
         let token = entry.as_ref().and_then(|entry| question.adoptable(entry));
@@ -161,9 +195,7 @@ impl StoredSource {
         if fault.kind() != StoreErrorKind::Unavailable {
             return Err(fault.into());
         }
-        self.outage.begin(&fault);
-        // T9: "Without the lock, no exchange."
-        if self.on_outage == OnStoreOutage::Fail || self.source.consumes_refresh_token() {
+        if self.needs_store() {
             return Err(fault.into());
         }
         if let Some(local) = self.local_token(request) {
@@ -203,5 +235,8 @@ pub(super) fn wall_time(request: &TokenRequest) -> SystemTime {
     request.clock().coarse_time().wall_time()
 }
 
-/// How soon the store is tried again after it was not available.
+/// How soon the store is tried again for a token that was fetched without it, or by a caller who waits for one.
 const STORE_RECHECK: Duration = Duration::from_secs(10);
+
+/// How soon the store is tried again in the background, for any key.
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
