@@ -144,6 +144,7 @@ impl FailingStore {
     }
 
     /// Nothing works, and each call takes 3 s on this clock to fail.
+    #[cfg(feature = "pool")]
     pub(crate) fn hang(&self, clock: &ManualClock) {
         *self.slow_on.lock().unwrap() = Some(clock.clone());
         self.set_unavailable(true);
@@ -164,8 +165,8 @@ impl FailingStore {
         *self.after_conflict.lock().unwrap() = Some(failure);
     }
 
-    #[cfg(feature = "pool")]
     /// How often an entry was read without a lease.
+    #[cfg(feature = "pool")]
     pub(crate) fn loads(&self) -> usize {
         self.loads.load(Ordering::SeqCst)
     }
